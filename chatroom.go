@@ -1,0 +1,385 @@
+package chatroom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// ErrServerClosed is returned by [Server.Serve], [Server.ServeConn] and
+// [Server.Broadcast] once [Server.Shutdown] or [Server.Close] has been called,
+// and is the reason why members left because of it.
+var ErrServerClosed = errors.New("chatroom: server closed")
+
+// A Server is a chat room. Create one with [NewServer]; give it connections with
+// [Server.Serve] or [Server.ServeConn]; end it with [Server.Shutdown] or
+// [Server.Close]. All methods may be called at once, and from hooks.
+type Server struct {
+	// Fixed after construction.
+	cfg  serverConfig
+	room *room
+
+	// ending is closed when the server's end begins, sealed when, after that,
+	// nothing is published any more.
+	ending, sealed chan struct{}
+
+	// mu guards the fields below. It is taken before room.mu and never held
+	// across I/O or a hook.
+	mu        sync.Mutex
+	closing   bool
+	listeners map[*closer]struct{}
+	sessions  map[*session]struct{}
+	reading   int           // sessions that may publish
+	inHook    int           // sessions that run a hook
+	changed   chan struct{} // closed and replaced when len(sessions) or inHook changes while closing
+	refused   uint64
+	accepted  uint64
+}
+
+// A Member is one connection in the room, as it was when it joined.
+type Member struct {
+	ID         uint64    // unique in the server's life, ascending in the order of joining
+	Name       string    // not unique
+	RemoteAddr net.Addr  // as its connection reports it
+	JoinedAt   time.Time // when the room listed it
+}
+
+// Stats are figures of a [Server] at one moment. Counts run from its start.
+type Stats struct {
+	Members     int // in the room now
+	Connections int // open now: the members and those that have not sent their names
+
+	Accepted      uint64 // connections
+	Refused       uint64 // connections that ended before they were members
+	Joined        uint64 // members
+	SlowConsumers uint64 // members disconnected with ErrSlowConsumer
+
+	Messages uint64 // published, by members and Broadcast
+	Bytes    uint64 // of them, as sent to one member: names, messages and headers
+	Backlog  int64  // bytes by which the member furthest behind is behind now
+
+	Holds uint64 // times that publishing was held for the room to catch up
+	Held  bool   // it is held now
+}
+
+// NewServer returns a server with an empty room. It starts nothing: a server
+// that is never given a connection needs no end.
+func NewServer(opts ...ServerOption) *Server {
+	cfg := newServerConfig(opts)
+	return &Server{
+		cfg:       cfg,
+		room:      newRoom(cfg.backlog),
+		ending:    make(chan struct{}),
+		sealed:    make(chan struct{}),
+		listeners: make(map[*closer]struct{}),
+		sessions:  make(map[*session]struct{}),
+		changed:   make(chan struct{}),
+	}
+}
+
+// Serve accepts connections from l and serves each on a goroutine of its own. It
+// blocks until l fails or the server ends, always returns an error, which is
+// [ErrServerClosed] after [Server.Shutdown] or [Server.Close], and always closes
+// l. A server may serve several listeners at once. Temporary errors of l, such
+// as too many open files, are logged and tried again after 5 ms, doubling to a
+// second.
+func (s *Server) Serve(l net.Listener) error {
+	c := &closer{close: sync.OnceValue(l.Close)}
+	defer func() { _ = c.close() }() // what matters is why Accept failed
+	if !s.addListener(c) {
+		return ErrServerClosed
+	}
+	defer s.removeListener(c)
+	s.log(slog.LevelInfo, "listening", slog.Any("addr", l.Addr()))
+	for delay := time.Duration(0); ; {
+		nc, err := l.Accept()
+		if err == nil {
+			delay = 0
+			sess, err := s.register(nc)
+			if err != nil {
+				_ = nc.Close()
+				return err
+			}
+			go s.serve(context.Background(), sess)
+			continue
+		}
+		if s.isClosing() {
+			return ErrServerClosed
+		}
+		if t, ok := err.(interface{ Temporary() bool }); !ok || !t.Temporary() {
+			return fmt.Errorf("chatroom: accept: %w", err)
+		}
+		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+		s.log(slog.LevelWarn, "accept failed", slog.Any("error", err), slog.Duration("retry", delay))
+		select {
+		case <-time.After(delay):
+		case <-s.ending:
+			return ErrServerClosed
+		}
+	}
+}
+
+// A closer closes a listener, once.
+type closer struct{ close func() error }
+
+func (s *Server) addListener(c *closer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.listeners[c] = struct{}{}
+	return true
+}
+
+func (s *Server) removeListener(c *closer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, c)
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// ServeConn serves one connection that somebody else has accepted. It blocks
+// until the member has left and its last leave hook has returned, and always
+// closes nc. It returns the reason that [WithOnLeave] hooks are told, nil for a
+// clean goodbye, or why the connection never became a member, such as
+// [ErrNameRejected]. When ctx ends, the connection is closed and the error
+// matches ctx.Err().
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
+	sess, err := s.register(nc)
+	if err != nil {
+		_ = nc.Close()
+		return err
+	}
+	return s.serve(ctx, sess)
+}
+
+// serve runs a registered session on the calling goroutine.
+func (s *Server) serve(ctx context.Context, sess *session) error {
+	defer s.unregister(sess)
+	return sess.run(ctx)
+}
+
+// register makes a session for nc, so that the server's end reaches it from its
+// first moment.
+func (s *Server) register(nc net.Conn) (*session, error) {
+	sess := newSession(s, nc)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return nil, ErrServerClosed
+	}
+	s.accepted++
+	s.sessions[sess] = struct{}{}
+	return sess, nil
+}
+
+func (s *Server) unregister(sess *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, sess)
+	s.notifyLocked()
+}
+
+// admit lets sess become a member, unless the server is ending. From here on
+// the end is graceful to it.
+func (s *Server) admit(sess *session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return ErrServerClosed
+	}
+	sess.admitted = true
+	return nil
+}
+
+// startReading and stopReading frame the time in which a session may publish.
+func (s *Server) startReading() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.reading++
+	return true
+}
+
+func (s *Server) stopReading() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading--
+	if s.closing && s.reading == 0 {
+		close(s.sealed)
+	}
+}
+
+func (s *Server) enterHook() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inHook++
+	s.notifyLocked()
+}
+
+func (s *Server) leaveHook() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inHook--
+}
+
+// notifyLocked wakes those who wait for the server's end. s.mu must be held.
+func (s *Server) notifyLocked() {
+	if s.closing {
+		close(s.changed)
+		s.changed = make(chan struct{})
+	}
+}
+
+func (s *Server) countRefused() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused++
+}
+
+// Broadcast sends body to every member, as a message from somebody called from,
+// who need not be one. It never waits for a connection and is never held: a
+// program that broadcasts faster than the members read makes slow consumers of
+// them. It keeps no part of body. It returns [ErrFrameTooLarge] if from or body
+// is over [WithMaxMessage], and [ErrServerClosed] when the server is ending.
+func (s *Server) Broadcast(from string, body []byte) error {
+	if limit := s.cfg.maxMessage; max(len(from), len(body)) > limit {
+		return fmt.Errorf("%w: broadcast of %d bytes, the limit is %d", ErrFrameTooLarge, max(len(from), len(body)), limit)
+	}
+	return s.room.broadcast(AppendFrame(nil, []byte(from)), body)
+}
+
+// Members returns a snapshot of the members in the order of joining. The slice
+// belongs to the caller.
+func (s *Server) Members() []Member { return s.room.list() }
+
+// Stats returns figures of this moment. It visits every member.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Stats{
+		Connections: len(s.sessions),
+		Accepted:    s.accepted,
+		Refused:     s.refused,
+	}
+	s.room.stats(&st)
+	return st
+}
+
+// Flush blocks until everything published before the call has been written to
+// the members' connections, those excepted that have left, or until ctx ends,
+// whose error it then returns.
+func (s *Server) Flush(ctx context.Context) error { return s.room.flush(ctx) }
+
+// Shutdown ends the server gracefully: it stops accepting and reading, writes
+// out what the members are owed, closes their connections, and returns when the
+// last leave hook has. Connections that have not sent a name are closed at once.
+// When ctx ends first, it closes the rest like [Server.Close] and returns
+// ctx.Err().
+//
+// It may be called more than once, also at once. Called by a hook, it waits for
+// all but the hooks that are running, its caller among them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	sessions := s.beginEnd()
+	for _, sess := range sessions {
+		sess.stop()
+	}
+	if err := s.wait(ctx, calledFromHook()); err != nil {
+		_ = s.Close()
+		return err
+	}
+	return nil
+}
+
+// Close ends the server at once: it closes all listeners and connections,
+// whatever the members are owed, and returns. Leave hooks are still told, each
+// on its member's goroutine; [Server.Shutdown], also after Close, waits for
+// them. It may be called more than once and always returns nil.
+func (s *Server) Close() error {
+	s.beginEnd()
+	s.room.close()
+	for _, sess := range s.snapshot() {
+		sess.abort(ErrServerClosed)
+	}
+	return nil
+}
+
+// beginEnd stops accepting, joining and broadcasting, drops the connections that
+// are no members, and returns those that are.
+func (s *Server) beginEnd() (members []*session) {
+	s.mu.Lock()
+	if !s.closing {
+		s.closing = true
+		close(s.ending)
+		if s.reading == 0 {
+			close(s.sealed)
+		}
+	}
+	listeners := s.listeners
+	s.listeners = make(map[*closer]struct{})
+	var strangers []*session
+	for sess := range s.sessions {
+		if sess.admitted {
+			members = append(members, sess)
+		} else {
+			strangers = append(strangers, sess)
+		}
+	}
+	s.mu.Unlock()
+
+	s.room.end()
+	for c := range listeners {
+		_ = c.close() // Serve tells why it ended
+	}
+	for _, sess := range strangers {
+		sess.abort(ErrServerClosed)
+	}
+	return members
+}
+
+func (s *Server) snapshot() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*session, 0, len(s.sessions))
+	for sess := range s.sessions {
+		all = append(all, sess)
+	}
+	return all
+}
+
+// wait blocks until no session is left or, for a hook, none but those that run a
+// hook.
+func (s *Server) wait(ctx context.Context, fromHook bool) error {
+	for {
+		s.mu.Lock()
+		left, changed := len(s.sessions), s.changed
+		if fromHook {
+			left -= s.inHook
+		}
+		s.mu.Unlock()
+		if left <= 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Server) log(level slog.Level, msg string, attrs ...slog.Attr) {
+	s.cfg.logger.LogAttrs(context.Background(), level, msg, attrs...)
+}

@@ -1,0 +1,311 @@
+package chatroom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// goodbyeTimeout is how long Close waits for the server to end its side.
+const goodbyeTimeout = time.Second
+
+// errMessagesUsed is yielded by a Messages iterator that is ranged over again.
+var errMessagesUsed = errors.New("chatroom: Messages iterator used twice")
+
+// A Message is one message that a member or the server's program sent.
+type Message struct {
+	From string // the sender's name
+	Body []byte // the text; the receiver owns it
+}
+
+// A Conn is a client's connection to a chat room. All methods may be called at
+// once; messages sent at once arrive in some order, each whole.
+type Conn struct {
+	// Fixed after construction.
+	nc    net.Conn
+	limit int // the longest payload in bytes
+
+	closed atomic.Bool
+	done   chan struct{} // closed by Close, after closed is set
+
+	// sending and receiving hold a token while nobody does either. They are
+	// channels, not locks, because they are kept across I/O.
+	sending, receiving chan struct{}
+
+	// Owned by the holder of sending.
+	out     []byte
+	sendErr error // of the send that cut a frame short
+
+	// Owned by the holder of receiving.
+	in       frameReader
+	from     string // of the message being received, when haveFrom is set; else of the last
+	haveFrom bool
+	recvErr  error // that ended the stream
+}
+
+// Dial connects to the server at address and joins its room as name. The
+// network and the address are [net.Dial]'s, unless [WithDialer] says otherwise.
+// It blocks until the connection is made and the name is sent, or ctx ends,
+// which has no effect on the Conn later.
+//
+// The protocol has no answer to a name: a server that rejects it closes the
+// connection, and [Conn.Receive] returns [io.EOF].
+func Dial(ctx context.Context, network, address, name string, opts ...DialOption) (*Conn, error) {
+	cfg := newDialConfig(opts)
+	nc, err := cfg.dialer(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("chatroom: dial: %w", err)
+	}
+	return newConn(ctx, nc, name, cfg)
+}
+
+// NewConn joins a room as name over nc, a connection to its server that somebody
+// else has made, as [Dial] does. From the call on nc belongs to the Conn, which
+// closes it if the name cannot be sent.
+func NewConn(ctx context.Context, nc net.Conn, name string, opts ...DialOption) (*Conn, error) {
+	return newConn(ctx, nc, name, newDialConfig(opts))
+}
+
+func newConn(ctx context.Context, nc net.Conn, name string, cfg dialConfig) (*Conn, error) {
+	c := &Conn{
+		nc:        nc,
+		limit:     cfg.maxMessage,
+		done:      make(chan struct{}),
+		sending:   make(chan struct{}, 1),
+		receiving: make(chan struct{}, 1),
+	}
+	c.in.limit = cfg.maxMessage
+	c.sending <- struct{}{}
+	c.receiving <- struct{}{}
+	if err := c.Send(ctx, []byte(name)); err != nil {
+		_ = nc.Close()
+		return nil, fmt.Errorf("chatroom: join: %w", err)
+	}
+	return c, nil
+}
+
+// Send sends body as one message to everyone else in the room. It blocks until
+// the connection has taken all of it, and keeps no part of body. An empty body
+// is a message. A body over [WithMaxMessage] is [ErrFrameTooLarge], and nothing
+// is sent.
+//
+// When ctx ends before any of the message is sent, Send returns an error that
+// matches ctx.Err(), and can be called again. When it ends later, or the
+// connection fails, half a message cannot be taken back: every later Send
+// returns the same error, while what the room has sent can still be received.
+// After [Conn.Close] the error matches [net.ErrClosed].
+//
+// Send returning nil does not say that anybody has received the message: the
+// protocol has no acknowledgements.
+func (c *Conn) Send(ctx context.Context, body []byte) error {
+	if len(body) > c.limit {
+		return fmt.Errorf("%w: message of %d bytes, the limit is %d", ErrFrameTooLarge, len(body), c.limit)
+	}
+	if err := c.acquire(ctx, c.sending); err != nil {
+		return fmt.Errorf("chatroom: send: %w", err)
+	}
+	defer func() { c.sending <- struct{}{} }()
+	if c.sendErr != nil {
+		return c.sendErr
+	}
+	c.out = AppendFrame(c.out[:0], body)
+	n := 0
+	err := c.interruptible(ctx, net.Conn.SetWriteDeadline, func() (err error) {
+		n, err = c.nc.Write(c.out)
+		return err
+	})
+	if cap(c.out) > largeBuffer {
+		c.out = nil
+	}
+	if err == nil {
+		return nil
+	}
+	unsent := n == 0 && err == ctx.Err()
+	err = fmt.Errorf("chatroom: send: %w", err)
+	if !unsent {
+		c.sendErr = err
+	}
+	return err
+}
+
+// Receive returns the next message. It blocks until one is there, ctx ends or
+// the connection does. When ctx ends the error matches ctx.Err(), no bytes are
+// lost, and Receive can be called again. Several calls at once each return a
+// message of their own.
+//
+// A clean end, between messages, is [io.EOF]; the end of the stream elsewhere is
+// [io.ErrUnexpectedEOF]; what is not of the protocol is [ErrBadHeader] or
+// [ErrFrameTooLarge]; after [Conn.Close] the error matches [net.ErrClosed]. Such
+// an error is final. It does not close the connection: the caller does.
+func (c *Conn) Receive(ctx context.Context) (Message, error) {
+	if err := c.acquire(ctx, c.receiving); err != nil {
+		return Message{}, fmt.Errorf("chatroom: receive: %w", err)
+	}
+	defer func() { c.receiving <- struct{}{} }()
+	for c.recvErr == nil {
+		m, ok, err := c.nextMessage()
+		if err != nil {
+			c.recvErr = err
+			break
+		}
+		if ok {
+			return m, nil
+		}
+		err = c.interruptible(ctx, net.Conn.SetReadDeadline, func() error { return c.in.fill(c.nc) })
+		switch {
+		case err == nil:
+		case err == ctx.Err():
+			return Message{}, fmt.Errorf("chatroom: receive: %w", err)
+		case err == io.EOF && !c.haveFrom:
+			c.recvErr = io.EOF
+		case err == io.EOF:
+			c.recvErr = fmt.Errorf("chatroom: receive: %w", io.ErrUnexpectedEOF)
+		default:
+			c.recvErr = fmt.Errorf("chatroom: receive: %w", err)
+		}
+	}
+	return Message{}, c.recvErr
+}
+
+// nextMessage returns the next message if both its frames have been read.
+func (c *Conn) nextMessage() (m Message, ok bool, err error) {
+	for {
+		payload, ok, err := c.in.next()
+		if !ok {
+			return Message{}, false, err
+		}
+		if !c.haveFrom {
+			if c.from != string(payload) { // mostly it is the same, and needs no memory
+				c.from = string(payload)
+			}
+			c.haveFrom = true
+			continue
+		}
+		c.haveFrom = false
+		return Message{From: c.from, Body: append([]byte{}, payload...)}, true, nil
+	}
+}
+
+// Messages returns an iterator over the messages to come, as from
+// [Conn.Receive]. It ends without an error at a clean end of the stream, where
+// Receive returns [io.EOF]; any other error, that of ctx included, is yielded
+// once, and last. The loop may be left at any time, and no message is lost by
+// that; the iterator itself can be ranged over once only.
+func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
+	var used atomic.Bool
+	return func(yield func(Message, error) bool) {
+		if used.Swap(true) {
+			yield(Message{}, errMessagesUsed)
+			return
+		}
+		for {
+			m, err := c.Receive(ctx)
+			if err == io.EOF {
+				return
+			}
+			if !yield(m, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// LocalAddr returns the local address of the connection.
+func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+
+// RemoteAddr returns the server's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// Close leaves the room and closes the connection. Calls of Send and Receive
+// that are blocked return an error that matches [net.ErrClosed]; messages not
+// yet received are dropped.
+//
+// Over a transport that can end one direction, such as TCP or a Unix socket, it
+// says goodbye first, and waits up to a second for the server to hang up, so
+// that what was sent is not lost with the connection. Close may be called more
+// than once; later calls do nothing and return nil.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	close(c.done)
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	_, layered := c.nc.(interface{ NetConn() net.Conn })
+	if ok && !layered {
+		c.sayGoodbye(half.CloseWrite)
+	}
+	if err := c.nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("chatroom: close: %w", err)
+	}
+	return nil
+}
+
+// sayGoodbye ends the sending side and reads until the server ends its own.
+func (c *Conn) sayGoodbye(closeWrite func() error) {
+	deadline := time.Now().Add(goodbyeTimeout)
+	// Whoever sends or receives now is interrupted and gives its token back.
+	if c.nc.SetDeadline(longAgo) != nil {
+		return
+	}
+	<-c.sending
+	<-c.receiving
+	if closeWrite() == nil {
+		discardUntil(c.nc, deadline)
+	}
+}
+
+// acquire takes a token, unless ctx or the Conn has ended.
+func (c *Conn) acquire(ctx context.Context, token chan struct{}) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-token:
+		if c.closed.Load() {
+			token <- struct{}{}
+			return net.ErrClosed
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return net.ErrClosed
+	}
+}
+
+// interruptible does one operation on the connection that ends early, with
+// ctx.Err(), when ctx does. The connection is left without a deadline. Once the
+// Conn is closed every error is net.ErrClosed, whatever the transport calls it.
+func (c *Conn) interruptible(ctx context.Context, setDeadline func(net.Conn, time.Time) error, op func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var err error
+	if ctx.Done() == nil {
+		err = op()
+	} else {
+		interrupted := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			defer close(interrupted)
+			_ = setDeadline(c.nc, longAgo) // fails only when the connection has ended
+		})
+		err = op()
+		if !stop() {
+			<-interrupted
+			_ = setDeadline(c.nc, time.Time{})
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = ctx.Err()
+			}
+		}
+	}
+	if err != nil && err != ctx.Err() && c.closed.Load() {
+		return net.ErrClosed
+	}
+	return err
+}

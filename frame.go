@@ -1,0 +1,239 @@
+package chatroom
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"sync"
+)
+
+const (
+	// headerLen is the length of a frame's header in bytes.
+	headerLen = 10
+
+	// maxLength is the longest payload that a header can announce and an int
+	// can count, its header included.
+	maxLength = min(9_999_999_999, math.MaxInt-headerLen)
+)
+
+// ErrBadHeader reports a frame header that is not a decimal number padded with
+// white space. The error that wraps it quotes the ten bytes.
+var ErrBadHeader = errors.New("chatroom: bad frame header")
+
+// ErrFrameTooLarge reports a frame whose payload is over the limit. When the
+// frame was read from a peer, the error that wraps it quotes the header.
+var ErrFrameTooLarge = errors.New("chatroom: frame too large")
+
+// AppendFrame appends payload to dst as one frame and returns the extended
+// slice: the payload's length in bytes as ten bytes of ASCII (decimal,
+// left-justified, padded with spaces), then the payload itself. It keeps
+// neither slice. It panics if the payload is longer than ten digits can say.
+func AppendFrame(dst, payload []byte) []byte {
+	header := encodeHeader(len(payload))
+	dst = append(dst, header[:]...)
+	return append(dst, payload...)
+}
+
+func encodeHeader(n int) (header [headerLen]byte) {
+	if n > maxLength {
+		panic("chatroom: payload of " + strconv.Itoa(n) + " bytes does not fit a frame header")
+	}
+	digits := strconv.AppendInt(header[:0], int64(n), 10)
+	for i := len(digits); i < headerLen; i++ {
+		header[i] = ' '
+	}
+	return header
+}
+
+// decodeHeader returns the payload length that header announces. It accepts
+// what Python's int(header.strip()) does when that is unambiguous: ASCII digits
+// with spaces, tabs or line ends around them.
+func decodeHeader(header []byte, limit int) (int, error) {
+	i, j := 0, len(header)
+	for i < j && isSpace(header[i]) {
+		i++
+	}
+	for i < j && isSpace(header[j-1]) {
+		j--
+	}
+	if i == j {
+		return 0, fmt.Errorf("%w %q: no digits", ErrBadHeader, header)
+	}
+	var n int64 // ten digits do not fit an int on 32-bit machines
+	for _, c := range header[i:j] {
+		if c < '0' || c > '9' {
+			return 0, fmt.Errorf("%w %q: want digits padded with spaces", ErrBadHeader, header)
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if n > int64(limit) {
+		return 0, fmt.Errorf("%w: header %q announces %d bytes, the limit is %d", ErrFrameTooLarge, header, n, limit)
+	}
+	return int(n), nil
+}
+
+func isSpace(c byte) bool {
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r'
+}
+
+// ReadFrame reads one frame from r and returns its payload, which belongs to
+// the caller. It blocks until the frame is complete, and takes nothing from r
+// beyond it. A payload longer than max bytes is [ErrFrameTooLarge]; a negative
+// max is no limit. Memory grows with the bytes that arrive, not with the length
+// that the header announces.
+//
+// A stream that ends before the first byte of a header is [io.EOF]; one that
+// ends later is [io.ErrUnexpectedEOF]. Other errors of r are wrapped.
+func ReadFrame(r io.Reader, max int) ([]byte, error) {
+	var header [headerLen]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		if err == io.EOF {
+			return nil, io.EOF
+		}
+		return nil, fmt.Errorf("chatroom: read frame header: %w", err)
+	}
+	if max < 0 {
+		max = maxLength
+	}
+	n, err := decodeHeader(header[:], max)
+	if err != nil {
+		return nil, err
+	}
+	payload := make([]byte, min(n, smallBuffer))
+	for have := 0; ; {
+		m, err := io.ReadFull(r, payload[have:])
+		have += m
+		if err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, fmt.Errorf("chatroom: read frame payload: %w", err)
+		}
+		if have == n {
+			return payload, nil
+		}
+		payload = append(payload, make([]byte, min(n-have, have))...)
+	}
+}
+
+const (
+	// smallBuffer is what a frameReader holds while its stream is quiet.
+	smallBuffer = 512
+
+	// largeBuffer is what it borrows from largeBuffers while the stream is busy.
+	largeBuffer = 32 << 10
+)
+
+// largeBuffers holds *[largeBuffer]byte.
+var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+
+// frameReader decodes the frames of a stream that may be cut anywhere: fill
+// reads what there is, next hands out the frames that are complete. No bytes
+// are lost when fill fails, so it can be called again after a deadline.
+//
+// Its buffer is small while the stream is quiet, large while reads fill it, and
+// grows beyond that only as the bytes of a longer frame arrive.
+type frameReader struct {
+	limit int // the longest payload in bytes
+
+	buf    []byte // buf[rd:wr] is read and not yet handed out
+	rd, wr int
+	want   int                // length of the frame at rd, header included; 0 until its header is decoded
+	busy   bool               // the last read filled the buffer
+	large  *[largeBuffer]byte // borrowed, when buf is it
+}
+
+// next returns the payload of the next frame if all of it has been read. The
+// slice is valid until the next call of fill.
+func (f *frameReader) next() (payload []byte, ok bool, err error) {
+	have := f.wr - f.rd
+	if f.want == 0 {
+		if have < headerLen {
+			return nil, false, nil
+		}
+		n, err := decodeHeader(f.buf[f.rd:f.rd+headerLen], f.limit)
+		if err != nil {
+			return nil, false, err
+		}
+		f.want = headerLen + n
+	}
+	if have < f.want {
+		return nil, false, nil
+	}
+	payload = f.buf[f.rd+headerLen : f.rd+f.want : f.rd+f.want]
+	f.rd += f.want
+	f.want = 0
+	return payload, true, nil
+}
+
+// partial reports whether the stream stands inside a frame.
+func (f *frameReader) partial() bool { return f.wr > f.rd }
+
+// fill makes one read of src. At the end of the stream it returns io.EOF
+// between frames and io.ErrUnexpectedEOF inside one.
+func (f *frameReader) fill(src io.Reader) error {
+	f.makeRoom()
+	n, err := src.Read(f.buf[f.wr:])
+	f.wr += n
+	f.busy = f.wr == len(f.buf)
+	if n > 0 {
+		return nil // an error that came with bytes comes again
+	}
+	if err == io.EOF && f.partial() {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func (f *frameReader) makeRoom() {
+	if f.rd == f.wr {
+		f.rd, f.wr = 0, 0
+		switch {
+		case f.busy && len(f.buf) == smallBuffer:
+			f.replace(largeBuffer)
+		case !f.busy && len(f.buf) != smallBuffer:
+			f.replace(smallBuffer)
+		}
+		return
+	}
+	if f.wr < len(f.buf) {
+		return
+	}
+	// The buffer ends in an unfinished frame. Move it to the front if that
+	// makes enough room to be worth it, into a larger buffer if not.
+	if f.rd >= len(f.buf)/2 {
+		f.wr = copy(f.buf, f.buf[f.rd:f.wr])
+		f.rd = 0
+		return
+	}
+	//
+	// The room to spare beyond the frame lets fill tell a stream that goes on
+	// from one that falls quiet after it.
+	f.replace(max(largeBuffer, min(2*len(f.buf), f.want+smallBuffer)))
+}
+
+// replace exchanges the buffer for one of size bytes, with what is unread in it.
+func (f *frameReader) replace(size int) {
+	unread, was := f.buf[f.rd:f.wr], f.large
+	f.large = nil
+	if size == largeBuffer {
+		f.large = largeBuffers.Get().(*[largeBuffer]byte)
+		f.buf = f.large[:]
+	} else {
+		f.buf = make([]byte, size)
+	}
+	f.rd, f.wr = 0, copy(f.buf, unread)
+	if was != nil {
+		largeBuffers.Put(was)
+	}
+}
+
+// release gives the buffer back. The frameReader is not used again.
+func (f *frameReader) release() {
+	if f.large != nil {
+		largeBuffers.Put(f.large)
+	}
+	f.buf, f.large = nil, nil
+}

@@ -1,0 +1,272 @@
+package chatroom
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The defaults of the options that have one other than "off".
+const (
+	DefaultMaxMessage       = 1 << 20          // bytes
+	DefaultHandshakeTimeout = 10 * time.Second // from the connection to the whole name
+	DefaultWriteTimeout     = 30 * time.Second // without any progress
+	DefaultBacklog          = 16 << 20         // bytes
+)
+
+// maxNameLen is the longest name, in bytes, that a server accepts by default.
+const maxNameLen = 64
+
+// A ServerOption configures [NewServer].
+type ServerOption interface{ applyServer(*serverConfig) }
+
+// A DialOption configures [Dial] and [NewConn].
+type DialOption interface{ applyDial(*dialConfig) }
+
+// An Option configures either end.
+type Option interface {
+	ServerOption
+	DialOption
+}
+
+type serverConfig struct {
+	maxMessage       int
+	handshakeTimeout time.Duration
+	writeTimeout     time.Duration
+	idleTimeout      time.Duration
+	backlog          int64
+	logger           *slog.Logger
+	nameRule         func(string) error
+	onJoin           []func(Member)
+	onLeave          []func(Member, error)
+}
+
+func newServerConfig(opts []ServerOption) serverConfig {
+	c := serverConfig{
+		maxMessage:       DefaultMaxMessage,
+		handshakeTimeout: DefaultHandshakeTimeout,
+		writeTimeout:     DefaultWriteTimeout,
+		backlog:          DefaultBacklog,
+		logger:           slog.New(slog.DiscardHandler),
+		nameRule:         checkName,
+	}
+	for _, o := range opts {
+		o.applyServer(&c)
+	}
+	return c
+}
+
+type dialConfig struct {
+	maxMessage int
+	dialer     func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+func newDialConfig(opts []DialOption) dialConfig {
+	c := dialConfig{
+		maxMessage: DefaultMaxMessage,
+		dialer:     new(net.Dialer).DialContext,
+	}
+	for _, o := range opts {
+		o.applyDial(&c)
+	}
+	return c
+}
+
+type serverOption func(*serverConfig)
+
+func (f serverOption) applyServer(c *serverConfig) { f(c) }
+
+type dialOption func(*dialConfig)
+
+func (f dialOption) applyDial(c *dialConfig) { f(c) }
+
+type maxMessage int
+
+func (m maxMessage) applyServer(c *serverConfig) { c.maxMessage = m.limit() }
+func (m maxMessage) applyDial(c *dialConfig)     { c.maxMessage = m.limit() }
+
+func (m maxMessage) limit() int {
+	switch {
+	case m == 0:
+		return DefaultMaxMessage
+	case m < 0:
+		return maxLength
+	}
+	return int(m)
+}
+
+// WithMaxMessage sets the longest payload, of a name or of a message, that this
+// end reads or sends, in bytes. A peer that announces a longer one is
+// disconnected with [ErrFrameTooLarge] before any of it is read.
+//
+// The default, and zero, is [DefaultMaxMessage], 1 MiB. Negative is no limit
+// but the protocol's own of 9,999,999,999 bytes: a peer can then make this end
+// hold as much as it cares to send.
+func WithMaxMessage(bytes int) Option { return maxMessage(bytes) }
+
+// orDefault gives zero its meaning, the default, and negative its own, none.
+func orDefault(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return max(d, 0)
+}
+
+// WithHandshakeTimeout sets how long a connection may take until the whole of
+// its name has arrived, a TLS handshake included. One that takes longer is
+// closed; the error matches [os.ErrDeadlineExceeded].
+//
+// The default, and zero, is [DefaultHandshakeTimeout], 10 seconds. Negative is
+// no limit.
+func WithHandshakeTimeout(d time.Duration) ServerOption {
+	return serverOption(func(c *serverConfig) {
+		c.handshakeTimeout = orDefault(d, DefaultHandshakeTimeout)
+	})
+}
+
+// WithWriteTimeout sets how long a member may take nothing at all of what it is
+// owed. The clock starts again with each byte its connection accepts, however
+// much is owed (on TLS with each record of at most 16 KiB). A member that takes
+// longer is disconnected; the error matches both [ErrSlowConsumer] and
+// [os.ErrDeadlineExceeded].
+//
+// The default, and zero, is [DefaultWriteTimeout], 30 seconds. Negative is no
+// limit: a member that stops reading then stays until it is a whole backlog
+// behind, and a room in which more than half do so stands still.
+func WithWriteTimeout(d time.Duration) ServerOption {
+	return serverOption(func(c *serverConfig) {
+		c.writeTimeout = orDefault(d, DefaultWriteTimeout)
+	})
+}
+
+// WithIdleTimeout sets how long a member may send nothing at all. One that is
+// silent for longer is disconnected; the error matches
+// [os.ErrDeadlineExceeded]. What it receives does not count.
+//
+// The default, zero and negative are no limit.
+func WithIdleTimeout(d time.Duration) ServerOption {
+	return serverOption(func(c *serverConfig) { c.idleTimeout = max(d, 0) })
+}
+
+// WithBacklog sets how many bytes of the room's messages, names and headers
+// included, a member may be behind. The bytes are held once for the room and
+// not per member. A member further behind when messages arrive is disconnected
+// with [ErrSlowConsumer]; when more than half of the room is more than half of
+// this behind, the members' publishing is held instead until they catch up.
+//
+// The bound is checked when the room's log grows by a chunk, a 32nd of this but
+// at most 64 KiB, so it is exact to a chunk and a message. Set it to several
+// times the largest message.
+//
+// The default, zero and negative are [DefaultBacklog], 16 MiB.
+func WithBacklog(bytes int) ServerOption {
+	return serverOption(func(c *serverConfig) {
+		c.backlog = int64(bytes)
+		if bytes <= 0 {
+			c.backlog = DefaultBacklog
+		}
+	})
+}
+
+// WithLogger sets where the server logs: at Info who joins and leaves and why,
+// at Warn refused connections, slow consumers and failures to accept, at Error
+// hooks that panic, at Debug each message with the beginning of its text.
+//
+// The default, and nil, is to log nothing.
+func WithLogger(l *slog.Logger) ServerOption {
+	return serverOption(func(c *serverConfig) {
+		if l == nil {
+			l = slog.New(slog.DiscardHandler)
+		}
+		c.logger = l
+	})
+}
+
+// WithNameRule replaces the rule for members' names. A connection whose name
+// rule returns an error for is closed; [ErrNameRejected] wraps that error.
+// Several members may have the same name: the rule sees one name at a time.
+//
+// The rule runs on the connection's goroutine, at once with those of other
+// connections. It may block, which delays this connection alone, and it may
+// call the server.
+//
+// The default, and nil, accepts valid UTF-8 of 1 to 64 bytes without control
+// characters.
+func WithNameRule(rule func(name string) error) ServerOption {
+	return serverOption(func(c *serverConfig) {
+		if rule == nil {
+			rule = checkName
+		}
+		c.nameRule = rule
+	})
+}
+
+// checkName is the default name rule.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("empty")
+	case len(name) > maxNameLen:
+		return fmt.Errorf("%d bytes, the limit is %d", len(name), maxNameLen)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("not valid UTF-8")
+	}
+	for _, r := range name {
+		if unicode.IsControl(r) {
+			return fmt.Errorf("control character %q", r)
+		}
+	}
+	return nil
+}
+
+// WithOnJoin adds a hook that is told of each member once the room lists it and
+// before its first message is passed on. Hooks given more than once run in the
+// order given. The default is none.
+//
+// The hook runs on the member's own goroutine: calls for different members come
+// at once, those for one member in turn. It may block, which holds back the
+// messages of this member and its leaving, and nobody else. It may call the
+// server, [Server.Shutdown] and [Server.Close] included. If it panics, the
+// stack is logged and the member is disconnected.
+func WithOnJoin(hook func(Member)) ServerOption {
+	return serverOption(func(c *serverConfig) {
+		if hook != nil {
+			c.onJoin = append(c.onJoin, hook)
+		}
+	})
+}
+
+// WithOnLeave adds a hook that is told of each member that has left, exactly
+// once, when the room no longer lists it and its connection is closed. The
+// error is the reason: nil for a clean goodbye (the end of the stream between
+// frames), [ErrServerClosed] for the server's own end, [ErrSlowConsumer],
+// [ErrBadHeader], [io.ErrUnexpectedEOF] and so on, to be matched with
+// [errors.Is]. Hooks given more than once run in the order given. The default
+// is none.
+//
+// The hook runs on the member's own goroutine, after its [WithOnJoin] hooks:
+// calls for different members come at once. It may block, which delays
+// [Server.Shutdown] and nobody else. It may call the server, as in
+// [WithOnJoin]. If it panics, the stack is logged.
+func WithOnLeave(hook func(Member, error)) ServerOption {
+	return serverOption(func(c *serverConfig) {
+		if hook != nil {
+			c.onLeave = append(c.onLeave, hook)
+		}
+	})
+}
+
+// WithDialer sets how [Dial] connects: over TLS, through a proxy, to a listener
+// in memory. [NewConn] ignores it. The default, and nil, is a zero [net.Dialer].
+func WithDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) DialOption {
+	return dialOption(func(c *dialConfig) {
+		if dial == nil {
+			dial = new(net.Dialer).DialContext
+		}
+		c.dialer = dial
+	})
+}

@@ -1,0 +1,448 @@
+package chatroom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"reflect"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// publishBatch is how many messages are published under one lock.
+	publishBatch = 16
+
+	// maxRecord is the most, in bytes, that is written at once to a connection
+	// on top of another one: a TLS record. A write that times out cannot be
+	// resumed there, so progress shows only between writes.
+	maxRecord = 16 << 10
+
+	// lingerTimeout is how long a member's connection is kept, after all it was
+	// owed is written, for the member to read it: closing with bytes of the
+	// member's unread would reset a TCP connection and lose what is in flight.
+	lingerTimeout = 500 * time.Millisecond
+
+	// maxLogged is how much of a message's text is logged, in bytes.
+	maxLogged = 256
+)
+
+// ErrNameRejected reports a connection whose name the name rule refused. The
+// error that wraps it quotes the name.
+var ErrNameRejected = errors.New("chatroom: name rejected")
+
+// errHookFailed is the reason why a member left whose hook panicked.
+var errHookFailed = errors.New("chatroom: hook panicked")
+
+// longAgo is a deadline that is always over.
+var longAgo = time.Unix(1, 0)
+
+// A session is one connection on the server's side. Its goroutine, run, makes
+// the handshake, lists the member, reads its messages and tears all down. A
+// writer, writeLoop, runs only while the member is owed something; a closer,
+// closeConn, runs once. Both end before run does.
+type session struct {
+	// Fixed after construction, but for what the handshake and the join set.
+	member
+	srv      *Server
+	nc       net.Conn
+	maxWrite int // bytes
+
+	// Owned by run.
+	in frameReader
+
+	// stopping tells run to read no more. It is set before the read deadline is
+	// moved to the past.
+	stopping atomic.Bool
+
+	// admitted is guarded by Server.mu: the session may be a member.
+	admitted bool
+
+	// closer counts the goroutine that closes nc.
+	closer sync.WaitGroup
+
+	// mu guards the fields below. It is taken last and never held across I/O.
+	mu       sync.Mutex
+	aborted  bool
+	reason   error         // why aborted
+	writeErr error         // why nothing more is written
+	readBy   time.Time     // when writeErr is set: until when the rest is read
+	gone     chan struct{} // closed when aborted or writeErr is set first
+	isGone   bool
+}
+
+func newSession(srv *Server, nc net.Conn) *session {
+	s := &session{srv: srv, nc: nc, maxWrite: maxChunk, gone: make(chan struct{})}
+	s.idleAt = -1
+	s.in.limit = srv.cfg.maxMessage
+	s.RemoteAddr = nc.RemoteAddr()
+	s.member.flush, s.member.evict, s.member.gone = s.writeLoop, s.abort, s.gone
+	if _, layered := nc.(interface{ NetConn() net.Conn }); layered {
+		s.maxWrite = maxRecord
+	}
+	return s
+}
+
+// run serves the connection and returns when nothing of it is left, with the
+// reason why it ended.
+func (s *session) run(ctx context.Context) error {
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() {
+			s.abort(fmt.Errorf("chatroom: serve connection: %w", ctx.Err()))
+		})
+		defer stop()
+	}
+	if err := s.handshake(); err != nil {
+		return s.refuse(err)
+	}
+	if err := s.srv.room.join(&s.member); err != nil {
+		return s.refuse(err)
+	}
+	s.srv.log(slog.LevelInfo, "accepted", s.attrs()...)
+	return s.converse()
+}
+
+// refuse ends a connection that was never a member.
+func (s *session) refuse(err error) error {
+	err = s.finish(err)
+	s.srv.countRefused()
+	s.srv.log(slog.LevelWarn, "refused", slog.Any("remote", s.RemoteAddr), slog.Any("reason", err))
+	return err
+}
+
+// handshake reads the member's name.
+func (s *session) handshake() error {
+	if d := s.srv.cfg.handshakeTimeout; d > 0 {
+		if err := s.nc.SetDeadline(time.Now().Add(d)); err != nil {
+			return fmt.Errorf("chatroom: set handshake deadline: %w", err)
+		}
+	}
+	name, ok, err := s.in.next()
+	for ; !ok && err == nil; name, ok, err = s.in.next() {
+		if err := s.in.fill(s.nc); err != nil {
+			return fmt.Errorf("chatroom: read name: %w", err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	s.Name = string(name)
+	s.prefix = AppendFrame(make([]byte, 0, headerLen+len(name)), name)
+	var ruling error
+	err = s.runHook("name rule", func() { ruling = s.srv.cfg.nameRule(s.Name) })
+	switch {
+	case err != nil:
+		return err
+	case ruling != nil:
+		return fmt.Errorf("%w: %.100q: %w", ErrNameRejected, s.Name, ruling)
+	}
+	if err := s.nc.SetDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("chatroom: clear handshake deadline: %w", err)
+	}
+	return s.srv.admit(s)
+}
+
+// converse is a member's life from its join to its last leave hook. A hook that
+// ends the goroutine, as a failed test does, does not cut it short.
+func (s *session) converse() (reason error) {
+	reason = errHookFailed
+	defer func() {
+		reason = s.finish(reason)
+		s.srv.log(slog.LevelInfo, "closed", append(s.attrs(), slog.Any("reason", reason))...)
+		s.tellLeave(reason)
+	}()
+	for _, hook := range s.srv.cfg.onJoin {
+		if err := s.runHook("join hook", func() { hook(s.Member) }); err != nil {
+			return err
+		}
+	}
+	reason = s.readLoop()
+	if errors.Is(reason, ErrServerClosed) {
+		s.drain()
+	}
+	return reason
+}
+
+func (s *session) tellLeave(reason error) {
+	for _, hook := range s.srv.cfg.onLeave {
+		// The stack of a panic is logged; the member is gone already.
+		_ = s.runHook("leave hook", func() { hook(s.Member, reason) })
+	}
+}
+
+// readLoop publishes what the member sends until the connection ends, and
+// returns why: nil for a clean goodbye.
+func (s *session) readLoop() error {
+	if !s.srv.startReading() {
+		return ErrServerClosed
+	}
+	defer s.srv.stopReading()
+	for {
+		if err := s.publishBuffered(); err != nil {
+			return err
+		}
+		if d := s.srv.cfg.idleTimeout; d > 0 {
+			if err := s.nc.SetReadDeadline(time.Now().Add(d)); err != nil {
+				return fmt.Errorf("chatroom: set idle deadline: %w", err)
+			}
+		}
+		// Both are set before they move the read deadline, so none is missed.
+		if s.stopping.Load() {
+			return ErrServerClosed
+		}
+		s.limitLastReads()
+		if err := s.in.fill(s.nc); err != nil {
+			return s.readError(err)
+		}
+	}
+}
+
+func (s *session) readError(err error) error {
+	late := errors.Is(err, os.ErrDeadlineExceeded)
+	switch {
+	case err == io.EOF:
+		return nil
+	case late && s.stopping.Load():
+		return ErrServerClosed
+	case late:
+		return fmt.Errorf("chatroom: idle for %v: %w", s.srv.cfg.idleTimeout, err)
+	default:
+		return fmt.Errorf("chatroom: read message: %w", err)
+	}
+}
+
+// publishBuffered publishes the messages of which the last byte has been read.
+func (s *session) publishBuffered() error {
+	var batch [publishBatch][]byte
+	for {
+		n := 0
+		var err error
+		for n < len(batch) {
+			var ok bool
+			if batch[n], ok, err = s.in.next(); !ok {
+				break
+			}
+			n++
+		}
+		if n > 0 {
+			s.logMessages(batch[:n])
+			if err := s.srv.room.publish(&s.member, batch[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil || n < len(batch) {
+			return err
+		}
+	}
+}
+
+func (s *session) logMessages(messages [][]byte) {
+	if !s.srv.cfg.logger.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	for _, body := range messages {
+		text := string(body[:min(len(body), maxLogged)])
+		s.srv.log(slog.LevelDebug, "message", append(s.attrs(), slog.String("text", text), slog.Int("bytes", len(body)))...)
+	}
+}
+
+// writeLoop writes what the member is owed. Publishers start it, one at a time;
+// it ends when nothing is owed or the connection fails.
+func (s *session) writeLoop() {
+	defer s.writer.Done()
+	for {
+		run := s.srv.room.next(&s.member)
+		if run == nil {
+			return
+		}
+		n, err := s.write(run)
+		s.srv.room.wrote(&s.member, n)
+		if err != nil {
+			s.retire()
+			s.writeFailed(err)
+			return
+		}
+	}
+}
+
+// writeFailed ends the writing side. A slow consumer is disconnected. Any other
+// failure says that the peer has gone, maybe with messages and a clean goodbye
+// sent before, so run reads those, for a moment.
+func (s *session) writeFailed(err error) {
+	if errors.Is(err, ErrSlowConsumer) {
+		s.srv.room.countSlow()
+		s.abort(err)
+		return
+	}
+	s.mu.Lock()
+	s.writeErr = err
+	s.readBy = time.Now().Add(lingerTimeout)
+	s.goneLocked()
+	s.mu.Unlock()
+	s.limitLastReads()
+}
+
+// limitLastReads bounds the reads that follow a failed write.
+func (s *session) limitLastReads() {
+	s.mu.Lock()
+	failed, readBy := s.writeErr != nil, s.readBy
+	s.mu.Unlock()
+	if failed {
+		_ = s.nc.SetReadDeadline(readBy) // fails only when the connection has ended
+	}
+}
+
+// goneLocked tells those who wait for the member to read that it will not. s.mu
+// must be held.
+func (s *session) goneLocked() {
+	if !s.isGone {
+		s.isGone = true
+		close(s.gone)
+	}
+}
+
+// write writes some of p. It fails only when the connection is broken or took
+// nothing at all within the write timeout.
+func (s *session) write(p []byte) (int, error) {
+	timeout := s.srv.cfg.writeTimeout
+	if timeout > 0 {
+		if err := s.nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+			return 0, fmt.Errorf("chatroom: set write deadline: %w", err)
+		}
+	}
+	n, err := s.nc.Write(p[:min(len(p), s.maxWrite)])
+	switch {
+	case err == nil:
+		return n, nil
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return n, fmt.Errorf("chatroom: write message: %w", err)
+	case n > 0:
+		return n, nil
+	default:
+		return 0, fmt.Errorf("%w: took nothing for %v: %w", ErrSlowConsumer, timeout, err)
+	}
+}
+
+// stop makes run read no more; it passes on what it has read.
+func (s *session) stop() {
+	s.stopping.Store(true)
+	_ = s.nc.SetReadDeadline(longAgo) // fails only when the connection has ended
+}
+
+// drain waits, at the server's end, until the member has been sent all it is
+// owed, which is known once nobody publishes any more.
+func (s *session) drain() {
+	select {
+	case <-s.srv.sealed:
+	case <-s.gone:
+		return
+	}
+	s.writer.Wait()
+	half, ok := s.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	discardUntil(s.nc, time.Now().Add(lingerTimeout))
+}
+
+// discardUntil reads and drops what nc still brings, until it ends or the
+// deadline comes.
+func discardUntil(nc net.Conn, deadline time.Time) {
+	if nc.SetReadDeadline(deadline) == nil {
+		_, _ = io.Copy(io.Discard, nc)
+	}
+}
+
+// abort ends the connection with reason, unless it is ending already. It does
+// not block, and may be called by anyone.
+func (s *session) abort(reason error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.aborted {
+		return
+	}
+	s.aborted, s.reason = true, reason
+	s.goneLocked()
+	s.closer.Add(1)
+	go s.closeConn()
+}
+
+func (s *session) closeConn() {
+	defer s.closer.Done()
+	_ = s.nc.Close() // there is nobody to tell, and nothing to do about it
+}
+
+// finish takes the member off the list, closes the connection and waits for the
+// session's other goroutines. It returns the reason that came first: a failed
+// write came before what run read afterwards, unless that was a clean goodbye.
+func (s *session) finish(reason error) error {
+	s.srv.room.leave(&s.member)
+	s.mu.Lock()
+	if s.writeErr != nil && reason != nil {
+		reason = s.writeErr
+	}
+	s.mu.Unlock()
+	s.abort(reason)
+	s.writer.Wait()
+	s.closer.Wait()
+	s.in.release()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason
+}
+
+// runHook calls a function of the program's on the session's goroutine. A panic
+// is logged and returned as an error.
+//
+//go:noinline
+func (s *session) runHook(what string, hook func()) (err error) {
+	s.srv.enterHook()
+	defer s.srv.leaveHook()
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %s: %v", errHookFailed, what, v)
+			s.srv.log(slog.LevelError, "hook panicked", append(s.attrs(),
+				slog.String("hook", what), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))...)
+		}
+	}()
+	hook()
+	return nil
+}
+
+// runHookName is how runHook appears in a stack.
+var runHookName = runtime.FuncForPC(reflect.ValueOf((*session).runHook).Pointer()).Name()
+
+// calledFromHook reports whether its caller was called by a hook, on the hook's
+// own goroutine.
+func calledFromHook() bool {
+	pcs := make([]uintptr, 64)
+	n := runtime.Callers(2, pcs)
+	for n == len(pcs) {
+		pcs = make([]uintptr, 2*len(pcs))
+		n = runtime.Callers(2, pcs)
+	}
+	for frames := runtime.CallersFrames(pcs[:n]); ; {
+		frame, more := frames.Next()
+		if frame.Function == runHookName {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+func (s *session) attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.Uint64("id", s.ID),
+		slog.String("name", s.Name),
+		slog.Any("remote", s.RemoteAddr),
+	}
+}
