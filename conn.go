@@ -226,38 +226,43 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 // that are blocked return an error that matches [net.ErrClosed]; messages not
 // yet received are dropped.
 //
-// Over a transport that can end one direction, such as TCP or a Unix socket, it
-// says goodbye first, and waits up to a second for the server to hang up, so
-// that what was sent is not lost with the connection. Close may be called more
-// than once; later calls do nothing and return nil.
+// Over a transport that can end one direction (TCP, TLS, a Unix socket) it says
+// goodbye first, and waits up to a second for the server to hang up, so that
+// what was sent is not lost with the connection. TLS may take 5 s more to say
+// it to a server that does not read. Close returns the connection's error, but
+// not one that only repeats that the connection had failed before. It may be
+// called more than once; later calls do nothing and return nil.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
 	close(c.done)
 	half, ok := c.nc.(interface{ CloseWrite() error })
-	_, layered := c.nc.(interface{ NetConn() net.Conn })
-	if ok && !layered {
-		c.sayGoodbye(half.CloseWrite)
+	if !ok {
+		return c.closeNow()
 	}
-	if err := c.nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	deadline := time.Now().Add(goodbyeTimeout)
+	if c.nc.SetDeadline(longAgo) != nil {
+		return c.closeNow()
+	}
+	// Whoever sends or receives has been interrupted and gives its token back.
+	<-c.sending
+	<-c.receiving
+	if c.sendErr == nil && half.CloseWrite() == nil {
+		discardUntil(c.nc, deadline)
+	}
+	if err := c.nc.Close(); err != nil && c.sendErr == nil && c.recvErr == nil {
 		return fmt.Errorf("chatroom: close: %w", err)
 	}
 	return nil
 }
 
-// sayGoodbye ends the sending side and reads until the server ends its own.
-func (c *Conn) sayGoodbye(closeWrite func() error) {
-	deadline := time.Now().Add(goodbyeTimeout)
-	// Whoever sends or receives now is interrupted and gives its token back.
-	if c.nc.SetDeadline(longAgo) != nil {
-		return
+// closeNow closes the connection without a goodbye.
+func (c *Conn) closeNow() error {
+	if err := c.nc.Close(); err != nil {
+		return fmt.Errorf("chatroom: close: %w", err)
 	}
-	<-c.sending
-	<-c.receiving
-	if closeWrite() == nil {
-		discardUntil(c.nc, deadline)
-	}
+	return nil
 }
 
 // acquire takes a token, unless ctx or the Conn has ended.

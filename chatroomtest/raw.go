@@ -1,0 +1,116 @@
+package chatroomtest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing/synctest"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// A Raw is a connection to a [Server] that speaks bytes. Read, Write and the
+// deadlines are the connection's own; the other methods fail the test and must
+// be called on its goroutine.
+type Raw struct {
+	net.Conn
+
+	s *Server
+}
+
+// SendBytes writes these bytes.
+func (r *Raw) SendBytes(b string) {
+	r.s.tb.Helper()
+	err := r.s.guard(r.Conn, func() error {
+		_, err := io.WriteString(r.Conn, b)
+		return err
+	})
+	if err != nil {
+		r.s.tb.Fatalf("chatroomtest: raw: send %.100q: %v", b, err)
+	}
+}
+
+// SendFrame writes a frame: the first is the name, each other a message.
+func (r *Raw) SendFrame(payload string) {
+	r.s.tb.Helper()
+	r.SendBytes(string(chatroom.AppendFrame(nil, []byte(payload))))
+}
+
+// WantBytes fails the test unless the next bytes are exactly these.
+func (r *Raw) WantBytes(b string) {
+	r.s.tb.Helper()
+	got := make([]byte, len(b))
+	n, err := r.readFull(got)
+	if string(got[:n]) != b {
+		r.s.tb.Fatalf("chatroomtest: raw: want bytes %q, got %q (%v); in the room: %s", b, got[:n], err, r.s.names())
+	}
+}
+
+// WantFrame fails the test unless the next bytes are this frame.
+func (r *Raw) WantFrame(payload string) {
+	r.s.tb.Helper()
+	r.WantBytes(string(chatroom.AppendFrame(nil, []byte(payload))))
+}
+
+// WantClosed fails the test unless the next thing to come is the end of the
+// connection, cleanly or not.
+func (r *Raw) WantClosed() {
+	r.s.tb.Helper()
+	var b [1]byte
+	switch n, err := r.readFull(b[:]); {
+	case n > 0:
+		r.s.tb.Fatalf("chatroomtest: raw: want the connection closed, got byte %q; in the room: %s", b[:n], r.s.names())
+	case errors.Is(err, context.DeadlineExceeded):
+		r.s.tb.Fatalf("chatroomtest: raw: want the connection closed, but it is open; in the room: %s", r.s.names())
+	}
+}
+
+// readFull is io.ReadFull with a guard.
+func (r *Raw) readFull(p []byte) (n int, err error) {
+	err = r.s.guard(r.Conn, func() error {
+		n, err = io.ReadFull(r.Conn, p)
+		return err
+	})
+	return n, err
+}
+
+// WantNothing fails the test if there is a byte to read, or the connection has
+// ended. It is as exact as [Client.WantNothing], and leaves the connection
+// without a read deadline.
+func (r *Raw) WantNothing() {
+	r.s.tb.Helper()
+	var b [1]byte
+	var n int
+	var err error
+	if r.s.bubble {
+		done := make(chan struct{})
+		go func() { // ends with the deadline at the latest
+			defer close(done)
+			n, err = r.Conn.Read(b[:])
+		}()
+		synctest.Wait()
+		_ = r.Conn.SetReadDeadline(time.Now())
+		<-done
+	} else {
+		_ = r.Conn.SetReadDeadline(time.Now().Add(quietWindow))
+		n, err = r.Conn.Read(b[:])
+	}
+	_ = r.Conn.SetReadDeadline(time.Time{})
+	switch {
+	case n > 0:
+		r.s.tb.Fatalf("chatroomtest: raw: want nothing, got byte %q; in the room: %s", b[:n], r.s.names())
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		r.s.tb.Fatalf("chatroomtest: raw: want nothing, got %v; in the room: %s", err, r.s.names())
+	}
+}
+
+// Cut ends the connection without a goodbye, as [Client.Cut] does.
+func (r *Raw) Cut() {
+	r.s.tb.Helper()
+	if err := cut(r.Conn); err != nil {
+		r.s.tb.Fatalf("chatroomtest: raw: cut: %v", err)
+	}
+}

@@ -1,0 +1,338 @@
+package chatroomtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/chatroom"
+)
+
+const (
+	// hangTimeout bounds every wait outside a bubble. It is not a measure of
+	// anything: a test that meets it has hung.
+	hangTimeout = 10 * time.Second
+
+	// bubbleTimeout is the same for the fake clock of a bubble, which gets there
+	// only when nothing else is left to happen.
+	bubbleTimeout = 24 * time.Hour
+
+	// quietWindow is how long WantNothing listens outside a bubble.
+	quietWindow = 50 * time.Millisecond
+)
+
+// A DialFunc connects to a server. [net.Dialer.DialContext] and
+// [Listener.DialContext] are such functions.
+type DialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// A Server is a running [chatroom.Server], reached in memory. Its methods fail
+// the test they were made for, and must be called on that test's goroutine.
+type Server struct {
+	*chatroom.Server
+
+	// Listener is what the server serves, or nil if it was made by
+	// [NewServerOn].
+	Listener *Listener
+
+	// Fixed after construction.
+	tb     testing.TB
+	addr   net.Addr
+	dial   DialFunc
+	bubble bool           // whether this is a synctest bubble
+	served chan error     // what Serve returned
+	opened []func() error // closes what Join and Raw made; owned by the test's goroutine
+
+	// mu guards the fields below.
+	mu      sync.Mutex
+	joined  []chatroom.Member // told by the join hook and not claimed by a Join
+	left    []leave           // told by the leave hook and not claimed by WaitLeave
+	changed chan struct{}     // closed and replaced when either grows
+}
+
+type leave struct {
+	member chatroom.Member
+	reason error
+}
+
+// NewServer returns a server that serves a [Listener] in memory. It is shut down
+// by tb.Cleanup, after the clients that it made are closed; the test fails if
+// anything of the server is left running after that.
+//
+// Options are the real server's. Hooks among them run before the harness's own,
+// so [Server.Join] returns when they have.
+//
+// Inside a [testing/synctest] bubble call it inside the bubble, with the
+// bubble's T.
+func NewServer(tb testing.TB, opts ...chatroom.ServerOption) *Server {
+	tb.Helper()
+	l := NewListener()
+	s := NewServerOn(tb, l, l.DialContext, opts...)
+	s.Listener = l
+	return s
+}
+
+// NewServerOn is [NewServer] on a listener of the caller's, such as a Unix
+// socket, which the server closes. Its clients connect with dial, which is
+// called with the network and the address of l.Addr.
+func NewServerOn(tb testing.TB, l net.Listener, dial DialFunc, opts ...chatroom.ServerOption) *Server {
+	tb.Helper()
+	s := &Server{
+		tb:      tb,
+		addr:    l.Addr(),
+		dial:    dial,
+		bubble:  inBubble(),
+		served:  make(chan error, 1),
+		changed: make(chan struct{}),
+	}
+	s.Server = chatroom.NewServer(slices.Concat(opts, []chatroom.ServerOption{
+		chatroom.WithOnJoin(s.onJoin),
+		chatroom.WithOnLeave(s.onLeave),
+	})...)
+	tb.Cleanup(s.cleanup)
+	go func() { s.served <- s.Serve(l) }() // ends with the server; cleanup waits for it
+	return s
+}
+
+// inBubble reports whether the caller runs inside a synctest bubble, which only
+// the panic of synctest.Wait tells.
+func inBubble() (in bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			in = !strings.Contains(fmt.Sprint(v), "not in a bubble")
+		}
+	}()
+	synctest.Wait()
+	return true
+}
+
+func (s *Server) onJoin(m chatroom.Member) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.joined = append(s.joined, m)
+	s.notifyLocked()
+}
+
+func (s *Server) onLeave(m chatroom.Member, reason error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = append(s.left, leave{m, reason})
+	s.notifyLocked()
+}
+
+// notifyLocked wakes who waits for a change. s.mu must be held.
+func (s *Server) notifyLocked() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Server) cleanup() {
+	s.tb.Helper()
+	for _, close := range slices.Backward(s.opened) {
+		_ = close() // the test may have closed it, or found it broken, already
+	}
+	ctx, cancel := s.timeout()
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		st := s.Stats()
+		s.tb.Errorf("chatroomtest: the server did not end (%v): %d connections are open, members %s, a hook may be stuck\n%s",
+			err, st.Connections, s.names(), stacks())
+		return // Serve has ended, and the rest has been told to
+	}
+	select {
+	case err := <-s.served:
+		if !errors.Is(err, chatroom.ErrServerClosed) {
+			s.tb.Errorf("chatroomtest: Serve: want %v, got %v", chatroom.ErrServerClosed, err)
+		}
+	case <-ctx.Done():
+		s.tb.Errorf("chatroomtest: Serve did not return\n%s", stacks())
+	}
+}
+
+// timeout returns a context that ends when the test must have hung.
+func (s *Server) timeout() (context.Context, context.CancelFunc) {
+	d := hangTimeout
+	if s.bubble {
+		d = bubbleTimeout
+	}
+	return context.WithTimeout(context.Background(), d)
+}
+
+// guard does one blocking operation on nc, and closes nc when the test must have
+// hung; the error is then context.DeadlineExceeded.
+func (s *Server) guard(nc net.Conn, op func() error) error {
+	ctx, cancel := s.timeout()
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	err := op()
+	if !stop() {
+		return ctx.Err()
+	}
+	return err
+}
+
+// Join connects a client named name, and returns once the room lists it and all
+// join hooks have returned: no message published after it can miss the client.
+// It fails the test if the server turns the client away.
+//
+// The client is closed by tb.Cleanup. [chatroom.WithDialer] has no effect; see
+// [Server.JoinConn].
+func (s *Server) Join(name string, opts ...chatroom.DialOption) *Client {
+	s.tb.Helper()
+	return s.JoinConn(s.connect(), name, opts...)
+}
+
+// JoinConn is [Server.Join] over a connection to the server that the caller made,
+// for one with a chosen address ([Listener.DialFrom]) or with faults. The client
+// closes it.
+func (s *Server) JoinConn(nc net.Conn, name string, opts ...chatroom.DialOption) *Client {
+	s.tb.Helper()
+	ctx, cancel := s.timeout()
+	defer cancel()
+	cc, err := chatroom.NewConn(ctx, nc, name, opts...)
+	if err != nil {
+		s.tb.Fatalf("chatroomtest: join as %q: %v", name, err)
+	}
+	s.opened = append(s.opened, cc.Close)
+	c := &Client{Conn: cc, s: s, nc: nc}
+	c.Member = c.awaitJoin(ctx, name)
+	return c
+}
+
+// Raw connects without a word: the test writes and reads the bytes. The
+// connection is closed by tb.Cleanup.
+func (s *Server) Raw() *Raw {
+	s.tb.Helper()
+	r := &Raw{Conn: s.connect(), s: s}
+	s.opened = append(s.opened, r.Conn.Close)
+	return r
+}
+
+func (s *Server) connect() net.Conn {
+	s.tb.Helper()
+	ctx, cancel := s.timeout()
+	defer cancel()
+	nc, err := s.dial(ctx, s.addr.Network(), s.addr.String())
+	if err != nil {
+		s.tb.Fatalf("chatroomtest: connect: %v", err)
+	}
+	return nc
+}
+
+// claimJoin takes the first unclaimed join of name from addr.
+func (s *Server) claimJoin(name string, addr net.Addr) (chatroom.Member, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, m := range s.joined {
+		if m.Name == name && sameAddr(m.RemoteAddr, addr) {
+			s.joined = slices.Delete(s.joined, i, i+1)
+			return m, true
+		}
+	}
+	return chatroom.Member{}, false
+}
+
+// sameAddr reports whether a and b may be the address of one connection; those
+// of Unix sockets are mostly empty.
+func sameAddr(a, b net.Addr) bool {
+	x, y := a.String(), b.String()
+	return x == y || strings.Trim(x, "@") == "" || strings.Trim(y, "@") == ""
+}
+
+func (s *Server) claimLeave(name string) (leave, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, l := range s.left {
+		if l.member.Name == name {
+			s.left = slices.Delete(s.left, i, i+1)
+			return l, true
+		}
+	}
+	return leave{}, false
+}
+
+// change returns a channel that is closed at the next join or leave.
+func (s *Server) change() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+// WaitLeave waits until a member named name has left, and returns the reason
+// that leave hooks are told: nil for a clean goodbye. Each leave is returned
+// once, the earliest first, also one that happened before the call.
+func (s *Server) WaitLeave(name string) error {
+	s.tb.Helper()
+	ctx, cancel := s.timeout()
+	defer cancel()
+	for {
+		changed := s.change()
+		if l, ok := s.claimLeave(name); ok {
+			return l.reason
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			s.tb.Fatalf("chatroomtest: want %q to leave, but it did not; in the room: %s", name, s.names())
+		}
+	}
+}
+
+// WantMembers waits until the room lists members of exactly these names, in the
+// order of joining, and fails the test if it comes to rest otherwise.
+func (s *Server) WantMembers(names ...string) {
+	s.tb.Helper()
+	ctx, cancel := s.timeout()
+	defer cancel()
+	for {
+		changed := s.change()
+		if slices.EqualFunc(s.Members(), names, func(m chatroom.Member, name string) bool { return m.Name == name }) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			s.tb.Fatalf("chatroomtest: want members %s, got %s", quoted(names), s.names())
+		}
+	}
+}
+
+// WaitWritten waits until all that was published before the call has been
+// written to the members' connections. In memory, where connections have no
+// buffers, that is until they have read it.
+func (s *Server) WaitWritten() {
+	s.tb.Helper()
+	ctx, cancel := s.timeout()
+	defer cancel()
+	if err := s.Flush(ctx); err != nil {
+		s.tb.Fatalf("chatroomtest: not all is written: %d bytes are owed; in the room: %s", s.Stats().Backlog, s.names())
+	}
+}
+
+// names lists the members for a failure.
+func (s *Server) names() string {
+	var names []string
+	for _, m := range s.Members() {
+		names = append(names, m.Name)
+	}
+	return quoted(names)
+}
+
+func quoted(names []string) string {
+	if len(names) == 0 {
+		return "nobody"
+	}
+	return fmt.Sprintf("%q", names)
+}
+
+func stacks() []byte {
+	buf := make([]byte, 1<<20)
+	return buf[:runtime.Stack(buf, true)]
+}

@@ -1,0 +1,129 @@
+package chatroom_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"math/big"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"example.com/chatroom"
+	"example.com/chatroom/chatroomtest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// A transport is something that chatroom runs over.
+type transport struct {
+	name   string
+	resets bool // whether it can tell a reset from an end
+	listen func(t testing.TB) (net.Listener, chatroomtest.DialFunc)
+}
+
+var transports = []transport{
+	{"pipe", true, func(testing.TB) (net.Listener, chatroomtest.DialFunc) {
+		l := chatroomtest.NewListener()
+		return l, l.DialContext
+	}},
+	{"tcp", true, func(t testing.TB) (net.Listener, chatroomtest.DialFunc) {
+		return listenTCP(t), new(net.Dialer).DialContext
+	}},
+	{"tls", true, func(t testing.TB) (net.Listener, chatroomtest.DialFunc) {
+		server, client := tlsConfigs()
+		return tls.NewListener(listenTCP(t), server), (&tls.Dialer{Config: client}).DialContext
+	}},
+	{"unix", false, func(t testing.TB) (net.Listener, chatroomtest.DialFunc) {
+		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+		require.NoError(t, err)
+		return l, new(net.Dialer).DialContext
+	}},
+}
+
+// overTransports runs test once over each transport.
+func overTransports(t *testing.T, test func(t *testing.T, tr transport)) {
+	for _, tr := range transports {
+		t.Run(tr.name, func(t *testing.T) { test(t, tr) })
+	}
+}
+
+func (tr transport) newServer(t testing.TB, opts ...chatroom.ServerOption) *chatroomtest.Server {
+	t.Helper()
+	l, dial := tr.listen(t)
+	return chatroomtest.NewServerOn(t, l, dial, opts...)
+}
+
+func listenTCP(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return l
+}
+
+// tlsConfigs returns configurations of two ends that trust each other.
+var tlsConfigs = sync.OnceValues(func() (server, client *tls.Config) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(24 * time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(cert)
+	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	return server, &tls.Config{RootCAs: pool}
+})
+
+// testContext returns a context that ends when the test must have hung.
+func testContext(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// receive waits for a value on ch.
+func receive[T any](t testing.TB, ch <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-testContext(t).Done():
+		require.FailNow(t, "timed out waiting for "+what)
+		panic("unreachable")
+	}
+}
+
+// byteSize names a size in a benchmark.
+func byteSize(n int) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%dMiB", n>>20)
+	case n >= 1<<10:
+		return fmt.Sprintf("%dKiB", n>>10)
+	}
+	return fmt.Sprintf("%dB", n)
+}
