@@ -3,13 +3,25 @@ package chatroom
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
 
-// tieGrace is how long a room half of which is far behind is held while that
-// half takes nothing at all.
-const tieGrace = 2 * time.Second
+const (
+	// recentBytes is more than the sockets of a connection mostly buffer.
+	recentBytes = recentSteps << recentShift
+	recentSteps = 8
+	recentShift = 20
+
+	// minGrace and maxGrace bound how long a late member is waited for.
+	minGrace = 50 * time.Millisecond
+	maxGrace = 2 * time.Second
+
+	// tieGrace is how long a room half of which is far behind is held while that
+	// half takes nothing at all.
+	tieGrace = 5 * time.Second
+)
 
 // pace keeps a room at the speed of its middle member. All of it is guarded by
 // room.mu.
@@ -19,15 +31,28 @@ const tieGrace = 2 * time.Second
 // within a quarter. So a member a whole backlog behind is far slower than the
 // middle, and only such a member is evicted.
 //
-// Exactly half of the members is all who listen in a room of two. It is held
-// for them as well, but only as long as they take something now and then: one
-// that takes nothing for tieGrace is stuck and no longer counts.
+// Being a whole backlog behind is not yet being slow: sockets take bytes in
+// bursts, of megabytes over TCP, and schedulers are not fair. One that is late
+// like that is waited for, once until it has caught up, for as long as the room
+// took for its last recentBytes, within bounds. Time in which it has taken
+// nothing since it was far behind is counted in, so one that does not read at
+// all costs a room with a large backlog nothing.
+//
+// Exactly half of the members is all who listen in a room of two. The room is
+// held for them as well, but only as long as they take something now and then:
+// one that takes nothing for tieGrace is stuck and no longer counts.
 type pace struct {
 	held  bool
 	gate  chan struct{} // closed by the release; replaced by each hold
 	far   int           // members more than half a backlog behind
-	stuck int           // those of them that took nothing during a grace
+	late  int           // those of them that are waited for
+	stuck int           // those of them that took nothing during a tie
+	grace *time.Timer   // runs while somebody is waited for
 	tie   *time.Timer   // runs while a tie is what holds the room
+
+	// recent[i] is when the log reached the last position that is i steps of a
+	// recentSteps'th of recentBytes, modulo recentSteps.
+	recent [recentSteps]time.Time
 }
 
 // A flusher waits until each member that is behind has been written to up to a
@@ -38,30 +63,40 @@ type flusher struct {
 	done   chan struct{} // closed when behind is empty
 }
 
-// checkPaceLocked is called when the log has grown by a chunk. It evicts the
-// members that were more than the backlog behind position from, where the log
-// ended before, and decides whether the room is held. r.mu must be held.
-func (r *room) checkPaceLocked(from int64) {
-	r.pace.far, r.pace.stuck = 0, 0
+// checkPaceLocked is called when the log has grown by a chunk, from position
+// from, because a member published or, patient being false, the program did. It
+// evicts the slow consumers and decides whether the room is held. r.mu must be
+// held.
+func (r *room) checkPaceLocked(from int64, patient bool) {
+	now := time.Now()
+	grace := min(max(r.clockLocked(from, now), minGrace), maxGrace)
+	r.pace.far, r.pace.late, r.pace.stuck = 0, 0, 0
 	for e := r.members.Front(); e != nil; {
 		m := e.Value.(*member)
 		e = e.Next() // before m is removed
 		pos := r.posLocked(m)
-		if behind := from - pos; behind > r.backlog {
-			m.far, m.stuck = false, false
+		behind := r.log.end - pos
+		if far := behind > r.backlog/2; far != m.far {
+			m.far, m.farSince, m.farPos, m.lateUntil = far, now, pos, time.Time{}
+		}
+		// What this call appended makes nobody a slow consumer, however long.
+		over := from-pos > r.backlog
+		if over && m.lateUntil.IsZero() {
+			m.lateUntil = now.Add(grace)
+			if pos == m.farPos {
+				m.lateUntil = m.farSince.Add(grace)
+			}
+		}
+		m.late = over && patient && now.Before(m.lateUntil)
+		if over && !m.late {
+			m.far, m.stuck = false, false // not counted yet
 			r.counts.slow++
 			m.evict(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.backlog))
 			r.removeLocked(m)
 			continue
 		}
-		m.far = r.log.end-pos > r.backlog/2
 		m.stuck = m.stuck && m.far && pos == m.seenPos
-		if m.far {
-			r.pace.far++
-		}
-		if m.stuck {
-			r.pace.stuck++
-		}
+		r.markLocked(m, +1)
 	}
 	if !r.pace.held && r.mustHoldLocked() {
 		r.pace.held = true
@@ -70,6 +105,42 @@ func (r *room) checkPaceLocked(from int64) {
 		r.watchLocked()
 	}
 	r.repaceLocked()
+}
+
+// clockLocked notes when the log grew from position from, and returns how long
+// the last recentBytes took. r.mu must be held.
+func (r *room) clockLocked(from int64, now time.Time) time.Duration {
+	recent := &r.pace.recent
+	if recent[0].IsZero() {
+		for i := range recent {
+			recent[i] = now
+		}
+	}
+	step := r.log.end >> recentShift
+	for s := from>>recentShift + 1; s <= step; s++ {
+		recent[s%recentSteps] = now
+	}
+	return now.Sub(recent[(step+1)%recentSteps])
+}
+
+// markLocked adds m to the counts that its marks say, or with -1 takes it out.
+// r.mu must be held.
+func (r *room) markLocked(m *member, by int) {
+	if m.far {
+		r.pace.far += by
+	}
+	if m.late {
+		r.pace.late += by
+	}
+	if m.stuck {
+		r.pace.stuck += by
+	}
+}
+
+// unmarkLocked takes m out of the pace. r.mu must be held.
+func (r *room) unmarkLocked(m *member) {
+	r.markLocked(m, -1)
+	m.far, m.late, m.stuck = false, false, false
 }
 
 // posLocked returns the position up to which m has been written to.
@@ -82,7 +153,7 @@ func (r *room) posLocked(m *member) int64 {
 
 func (r *room) mustHoldLocked() bool {
 	return r.state == roomOpen &&
-		(2*r.pace.far > r.members.Len() || r.tiedLocked())
+		(2*r.pace.far > r.members.Len() || r.pace.late > 0 || r.tiedLocked())
 }
 
 func (r *room) tiedLocked() bool {
@@ -109,38 +180,62 @@ func (r *room) progressLocked(m *member, pos int64) {
 	r.watchLocked()
 }
 
-// unmarkLocked takes m out of the pace. r.mu must be held.
-func (r *room) unmarkLocked(m *member) {
-	if m.far {
-		m.far = false
-		r.pace.far--
-	}
-	if m.stuck {
-		m.stuck = false
-		r.pace.stuck--
-	}
-}
-
 // repaceLocked releases the room if the reason to hold it is gone, and sees to
-// it that a tie does not last. r.mu must be held.
+// it that neither the late nor a tie hold it for long. r.mu must be held.
 func (r *room) repaceLocked() {
-	switch {
-	case !r.pace.held:
-	case !r.mustHoldLocked():
+	if !r.pace.held {
+		return
+	}
+	if !r.mustHoldLocked() {
 		r.releaseLocked()
-	case r.tiedLocked() && r.pace.tie == nil:
+		return
+	}
+	gate := r.pace.gate
+	if r.pace.late > 0 && r.pace.grace == nil {
+		r.pace.grace = time.AfterFunc(r.untilLateLocked(), func() { r.graceOver(gate) })
+	}
+	if r.tiedLocked() && r.pace.tie == nil {
 		for e := r.members.Front(); e != nil; e = e.Next() {
 			m := e.Value.(*member)
 			m.seenPos = r.posLocked(m)
 		}
-		gate := r.pace.gate
 		r.pace.tie = time.AfterFunc(tieGrace, func() { r.tieOver(gate) })
 	}
 }
 
+// untilLateLocked returns how long the room is still held for the one it is held
+// for shortest. r.mu must be held.
+func (r *room) untilLateLocked() time.Duration {
+	shortest := time.Duration(math.MaxInt64)
+	for e := r.members.Front(); e != nil; e = e.Next() {
+		if m := e.Value.(*member); m.late {
+			shortest = min(shortest, time.Until(m.lateUntil))
+		}
+	}
+	return shortest
+}
+
+// graceOver stops waiting for those who have had their time: they catch up or,
+// when publishing goes on, are evicted. It runs on a goroutine of the timer's,
+// and does nothing when the hold that gate stands for is over.
+func (r *room) graceOver(gate chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.pace.held || r.pace.gate != gate {
+		return
+	}
+	r.pace.grace = nil
+	for e := r.members.Front(); e != nil; e = e.Next() {
+		if m := e.Value.(*member); m.late && time.Until(m.lateUntil) <= 0 {
+			m.late = false
+			r.pace.late--
+		}
+	}
+	r.repaceLocked()
+}
+
 // tieOver looks, a grace after a tie began, who of those far behind is stuck. It
-// runs on a goroutine of the timer's, and does nothing when the hold that gate
-// stands for is over.
+// runs as graceOver does.
 func (r *room) tieOver(gate chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -165,10 +260,12 @@ func (r *room) releaseLocked() {
 	}
 	r.pace.held = false
 	close(r.pace.gate)
-	if r.pace.tie != nil {
-		r.pace.tie.Stop()
-		r.pace.tie = nil
+	for _, timer := range []*time.Timer{r.pace.grace, r.pace.tie} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
+	r.pace.grace, r.pace.tie = nil, nil
 	r.watchLocked()
 }
 

@@ -3,13 +3,15 @@ package chatroom
 import (
 	"container/list"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	// maxChunk bounds a log chunk, and so a single write, in bytes.
+	// maxChunk is the size of a log chunk, and so of a single write, in bytes,
+	// unless a single message is longer.
 	maxChunk = 64 << 10
 
 	// chunksPerBacklog is how finely a small backlog is checked.
@@ -93,12 +95,16 @@ type member struct {
 	// to be skipped are published.
 	gaps atomic.Bool
 
-	elem    *list.Element // nil before the join and after the leave
-	idleAt  int           // index in room.idle; -1 while there is a writer
-	skips   []span        // the member's own messages, ahead of the cursor
-	far     bool          // counted in pace.far
-	stuck   bool          // counted in pace.stuck
-	seenPos int64         // pos when the tie began or was last looked at
+	elem   *list.Element // nil before the join and after the leave
+	idleAt int           // index in room.idle; -1 while there is a writer
+	skips  []span        // the member's own messages, ahead of the cursor
+
+	// The member's part in room.pace.
+	far, late, stuck bool
+	farSince         time.Time
+	farPos           int64     // pos at farSince
+	lateUntil        time.Time // until when it is waited for; zero before it was late
+	seenPos          int64     // pos when the tie began
 }
 
 // A span is the part of the log from one position up to another.
@@ -223,24 +229,25 @@ func (r *room) broadcast(prefix, body []byte) error {
 // prefix, as one unit; sender, if there is one, skips them. r.mu must be held;
 // it is released before writers are started.
 func (r *room) appendAndUnlock(sender *member, prefix []byte, messages ...[]byte) {
-	start := r.log.cursor()
-	from := r.log.end
+	start, from := r.log.cursor(), r.log.end
+	if sender != nil && sender.idleAt < 0 {
+		to := from
+		for _, body := range messages {
+			to += int64(len(prefix) + headerLen + len(body))
+		}
+		sender.skipLocked(span{from, to}) // before its writer can see the bytes
+	}
 	grew := false
 	for _, body := range messages {
 		header := encodeHeader(len(body))
-		grew = r.log.append(prefix) || grew
-		grew = r.log.append(header[:]) || grew
-		grew = r.log.append(body) || grew
+		grew = r.log.append(prefix, header[:], body) || grew
 	}
 	r.counts.messages += uint64(len(messages))
 	r.counts.bytes += uint64(r.log.end - from)
-	if sender != nil && sender.idleAt < 0 {
-		sender.skipLocked(span{from, r.log.end})
-	}
 	r.log.publish()
 	woken := r.wakeLocked(sender, start)
 	if grew {
-		r.checkPaceLocked(from)
+		r.checkPaceLocked(from, sender != nil)
 	}
 	r.mu.Unlock()
 
@@ -290,9 +297,9 @@ func (m *member) skipLocked(s span) {
 	m.gaps.Store(true)
 }
 
-// next returns what to write next for m: the longest run of bytes there is, up
-// to a chunk. When there is nothing it makes m idle and returns nothing, and
-// the writer that called it must end. Each run is accounted for with wrote
+// next returns what to write next for m: the longest run of whole messages there
+// is, up to a chunk. When there is nothing it makes m idle and returns nothing,
+// and the writer that called it must end. Each run is accounted for with wrote
 // before next is called again.
 func (r *room) next(m *member) []byte {
 	if len(m.pending) > 0 {
@@ -316,11 +323,11 @@ func (r *room) next(m *member) []byte {
 // message of m's own, and whether more may follow behind that.
 func (r *room) run(m *member) (run []byte, more bool) {
 	// What is published together with a message of m's own shows in gaps.
-	run = m.cur.peek()
+	run, more = m.cur.peek()
 	if m.gaps.Load() {
 		return r.runToGap(m)
 	}
-	return run, m.cur.fillsChunk(run)
+	return run, more
 }
 
 func (r *room) runToGap(m *member) (run []byte, more bool) {
@@ -331,12 +338,12 @@ func (r *room) runToGap(m *member) (run []byte, more bool) {
 		m.cur.advance(m.skips[passed].to - m.skips[passed].from)
 		passed++
 	}
-	m.skips = append(m.skips[:0], m.skips[passed:]...)
-	run = m.cur.peek()
+	m.skips = slices.Delete(m.skips, 0, passed)
+	run, more = m.cur.peek()
 	if len(m.skips) == 0 {
 		m.skips = nil
 		m.gaps.Store(false)
-		return run, m.cur.fillsChunk(run)
+		return run, more
 	}
 	if gap := m.skips[0].from - m.cur.pos(); gap < int64(len(run)) {
 		run = run[:gap]
@@ -344,18 +351,21 @@ func (r *room) runToGap(m *member) (run []byte, more bool) {
 	return run, true
 }
 
-// gather copies several runs into one, so that gaps cost no system calls.
+// gather copies several runs into one, so that gaps cost no system calls. What
+// does not fit whole is left for the next.
 func (r *room) gather(m *member) []byte {
 	if m.scratch == nil {
 		m.scratch = largeBuffers.Get().(*[largeBuffer]byte)
 	}
 	m.pending = m.scratch[:0]
-	for more := true; more && len(m.pending) < len(m.scratch); {
+	for more := true; more; {
 		var run []byte
 		run, more = r.run(m)
-		n := min(len(run), len(m.scratch)-len(m.pending))
-		m.pending = append(m.pending, run[:n]...)
-		m.cur.advance(int64(n))
+		if len(run) > len(m.scratch)-len(m.pending) {
+			break
+		}
+		m.pending = append(m.pending, run...)
+		m.cur.advance(int64(len(run)))
 	}
 	return m.pending
 }

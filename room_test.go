@@ -621,3 +621,44 @@ func TestLogger(t *testing.T) {
 		assert.Contains(t, log.String(), "msg=closed id=1 name=alice remote=pipe:1 reason=<nil>")
 	})
 }
+
+// Each write holds whole pairs of name and message, whatever their sizes: the
+// tutorials' clients read a name and give up when its message is not there yet.
+func TestWritesAreWholePairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t)
+		raw := s.Raw()
+		raw.SendFrame("raw")
+		other := s.Join("other")
+		total := 0
+		for i := range 400 {
+			size := (i * 7919) % 20000
+			if i%50 == 49 {
+				size = 200 << 10
+			}
+			total += size
+			require.NoError(t, s.Broadcast("host", make([]byte, size)))
+			_, err := other.Receive()
+			require.NoError(t, err)
+			if i%5 == 0 {
+				raw.SendFrame("own") // a gap in what raw is sent
+				_, err := other.Receive()
+				require.NoError(t, err)
+			}
+		}
+		buf := make([]byte, 1<<20)
+		for writes := 0; total > 0; writes++ {
+			n, err := raw.Read(buf)
+			require.NoError(t, err)
+			for r := bytes.NewReader(buf[:n]); r.Len() > 0; {
+				from, err := chatroom.ReadFrame(r, -1)
+				require.NoError(t, err)
+				require.Equal(t, "host", string(from))
+				body, err := chatroom.ReadFrame(r, -1)
+				require.NoError(t, err, "write %d of %d bytes ends inside a pair", writes, n)
+				total -= len(body)
+			}
+		}
+		assert.Zero(t, total)
+	})
+}

@@ -51,9 +51,9 @@ var longAgo = time.Unix(1, 0)
 type session struct {
 	// Fixed after construction, but for what the handshake and the join set.
 	member
-	srv      *Server
-	nc       net.Conn
-	maxWrite int // bytes
+	srv     *Server
+	nc      net.Conn
+	layered bool // nc is on top of another connection, as TLS is
 
 	// Owned by run.
 	in frameReader
@@ -79,14 +79,12 @@ type session struct {
 }
 
 func newSession(srv *Server, nc net.Conn) *session {
-	s := &session{srv: srv, nc: nc, maxWrite: maxChunk, gone: make(chan struct{})}
+	s := &session{srv: srv, nc: nc, gone: make(chan struct{})}
 	s.idleAt = -1
 	s.in.limit = srv.cfg.maxMessage
 	s.RemoteAddr = nc.RemoteAddr()
 	s.member.flush, s.member.evict, s.member.gone = s.writeLoop, s.abort, s.gone
-	if _, layered := nc.(interface{ NetConn() net.Conn }); layered {
-		s.maxWrite = maxRecord
-	}
+	_, s.layered = nc.(interface{ NetConn() net.Conn })
 	return s
 }
 
@@ -317,7 +315,10 @@ func (s *session) write(p []byte) (int, error) {
 			return 0, fmt.Errorf("chatroom: set write deadline: %w", err)
 		}
 	}
-	n, err := s.nc.Write(p[:min(len(p), s.maxWrite)])
+	if s.layered {
+		p = p[:min(len(p), maxRecord)]
+	}
+	n, err := s.nc.Write(p)
 	switch {
 	case err == nil:
 		return n, nil

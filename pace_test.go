@@ -1,0 +1,349 @@
+package chatroom_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/chatroom"
+	"example.com/chatroom/chatroomtest"
+)
+
+// One member sends as fast as it can and a hundred read at a tenth of that rate:
+// nobody is evicted, nothing is lost, and the backlog stays in its bounds.
+func TestFloodEvictsNobody(t *testing.T) {
+	const (
+		readers  = 100
+		messages = 2000
+		size     = 1000
+		backlog  = 128 << 10
+	)
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
+		flooder := s.Join("flooder")
+		clients := make([]*chatroomtest.Client, readers)
+		for i := range clients {
+			clients[i] = s.Join(fmt.Sprint(i))
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for i := range messages {
+				body := make([]byte, size)
+				copy(body, fmt.Sprint(i))
+				time.Sleep(time.Millisecond)
+				assert.NoError(t, flooder.Conn.Send(context.Background(), body))
+				if st := s.Stats(); st.Backlog > backlog {
+					assert.LessOrEqual(t, st.Backlog, int64(backlog))
+					return
+				}
+			}
+		})
+		for _, c := range clients {
+			wg.Go(func() {
+				for i := range messages {
+					time.Sleep(10 * time.Millisecond)
+					m, err := c.Receive()
+					if !assert.NoError(t, err) {
+						return
+					}
+					if want := fmt.Sprint(i); string(m.Body[:len(want)]) != want {
+						assert.Equal(t, want, string(m.Body[:len(want)]))
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		st := s.Stats()
+		assert.Equal(t, readers+1, st.Members)
+		assert.Zero(t, st.SlowConsumers)
+		assert.NotZero(t, st.Holds, "publishing was held")
+		assert.Less(t, time.Since(start), 11*messages*time.Millisecond*10/10, "at the readers' pace")
+	})
+}
+
+// The same over real sockets, with no clock at all: readers that do more for
+// each message than the sender.
+func TestFloodOverTransports(t *testing.T) {
+	const readers, messages, backlog = 20, 4000, 1 << 20
+	overTransports(t, func(t *testing.T, tr transport) {
+		s := tr.newServer(t, chatroom.WithBacklog(backlog))
+		flooder := s.Join("flooder")
+		var wg sync.WaitGroup
+		for i := range readers {
+			c := s.Join(fmt.Sprint(i))
+			wg.Go(func() {
+				for n := range messages {
+					for range 10 {
+						runtime.Gosched()
+					}
+					m, err := c.Receive()
+					if !assert.NoError(t, err) || !assert.Equal(t, fmt.Sprintf("%0500d", n), string(m.Body)) {
+						return
+					}
+				}
+			})
+		}
+		for n := range messages {
+			require.NoError(t, flooder.Conn.Send(t.Context(), fmt.Appendf(nil, "%0500d", n)))
+		}
+		wg.Wait()
+		assert.Zero(t, s.Stats().SlowConsumers)
+	})
+}
+
+// One of a hundred never reads: the others get everything at once, and that one
+// is evicted.
+func TestStalledMemberIsEvicted(t *testing.T) {
+	const members, messages, backlog = 100, 500, 128 << 10
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
+		stalled := s.Raw()
+		stalled.SendFrame("stalled")
+		s.WantMembers("stalled")
+		clients := make([]*chatroomtest.Client, members-1)
+		for i := range clients {
+			clients[i] = s.Join(fmt.Sprint(i))
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range messages {
+				assert.NoError(t, clients[0].Conn.Send(context.Background(), make([]byte, 1000)))
+			}
+		})
+		for _, c := range clients[1:] {
+			wg.Go(func() {
+				for range messages {
+					_, err := c.Receive()
+					assert.NoError(t, err)
+				}
+			})
+		}
+		require.ErrorIs(t, s.WaitLeave("stalled"), chatroom.ErrSlowConsumer)
+		wg.Wait()
+		assert.LessOrEqual(t, time.Since(start), 50*time.Millisecond, "once, for it to be late and not just unlucky")
+		stalled.WantClosed()
+		assert.Len(t, s.Members(), members-1)
+		assert.Equal(t, uint64(1), s.Stats().SlowConsumers)
+	})
+}
+
+// In a room of two the one who listens is all there is to be fair to: a slow one
+// is waited for, one that takes nothing is evicted after a grace.
+func TestRoomOfTwo(t *testing.T) {
+	const messages, backlog = 1000, 64 << 10
+	t.Run("slow", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
+			alice, bob := s.Join("alice"), s.Join("bob")
+			go func() {
+				for range messages {
+					assert.NoError(t, alice.Conn.Send(context.Background(), make([]byte, 1000)))
+				}
+			}()
+			for range messages {
+				time.Sleep(100 * time.Millisecond)
+				_, err := bob.Receive()
+				require.NoError(t, err)
+			}
+			s.WantMembers("alice", "bob")
+		})
+	})
+	t.Run("stalled", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
+			alice, bob := s.Join("alice"), s.Raw()
+			bob.SendFrame("bob")
+			s.WantMembers("alice", "bob")
+			start := time.Now()
+			for range messages {
+				alice.Send(string(make([]byte, 1000)))
+			}
+			require.ErrorIs(t, s.WaitLeave("bob"), chatroom.ErrSlowConsumer)
+			assert.Equal(t, 5*time.Second, time.Since(start))
+		})
+	})
+}
+
+// When most of a room has stopped reading, its members' publishing waits for
+// the write timeout to sort them out; the program's never does.
+func TestMostOfTheRoomStalled(t *testing.T) {
+	const backlog = 64 << 10
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
+		alice, bob := s.Join("alice"), s.Join("bob")
+		for range 3 {
+			s.Raw().SendFrame("stalled")
+		}
+		s.WantMembers("alice", "bob", "stalled", "stalled", "stalled")
+		start := time.Now()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 200 {
+				assert.NoError(t, alice.Conn.Send(context.Background(), make([]byte, 1000)))
+			}
+		}()
+		for range 20 {
+			_, err := bob.Receive()
+			require.NoError(t, err)
+		}
+		synctest.Wait()
+		assert.True(t, s.Stats().Held)
+		require.NoError(t, s.Broadcast("host", []byte("at once")))
+		assert.Zero(t, time.Since(start))
+		alice.Want("host", "at once")
+		host := 0
+		for range 181 {
+			m, err := bob.Receive()
+			require.NoError(t, err)
+			if m.From == "host" {
+				host++
+			}
+		}
+		assert.Equal(t, 1, host)
+		<-done
+		assert.Equal(t, 30*time.Second, time.Since(start))
+		for range 3 {
+			require.ErrorIs(t, s.WaitLeave("stalled"), chatroom.ErrSlowConsumer)
+		}
+	})
+}
+
+// A held room lets go of its publishers when they leave, and at the server's end
+// passes on what they had sent.
+func TestEndWhileHeld(t *testing.T) {
+	const backlog = 64 << 10
+	flood := func(t *testing.T, s *chatroomtest.Server) (flooder *chatroomtest.Raw) {
+		for range 3 {
+			s.Raw().SendFrame("stalled")
+		}
+		flooder = s.Raw()
+		flooder.SendFrame("flooder")
+		synctest.Wait()
+		go func() {
+			for {
+				if _, err := flooder.Write(chatroom.AppendFrame(nil, make([]byte, 1000))); err != nil {
+					return
+				}
+			}
+		}()
+		synctest.Wait()
+		require.True(t, s.Stats().Held)
+		return flooder
+	}
+	t.Run("Close", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
+			flood(t, s)
+			require.NoError(t, s.Server.Close())
+			require.ErrorIs(t, s.WaitLeave("flooder"), chatroom.ErrServerClosed)
+		})
+	})
+	t.Run("Shutdown", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
+			flood(t, s)
+			start := time.Now()
+			require.NoError(t, s.Shutdown(t.Context()))
+			assert.Equal(t, 30*time.Second, time.Since(start), "the write timeout")
+			require.ErrorIs(t, s.WaitLeave("flooder"), chatroom.ErrServerClosed)
+		})
+	})
+	t.Run("the stalled leave", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
+			var stalled []*chatroomtest.Raw
+			for range 3 {
+				raw := s.Raw()
+				raw.SendFrame("stalled")
+				stalled = append(stalled, raw)
+			}
+			synctest.Wait()
+			flood(t, s)
+			for _, raw := range stalled {
+				raw.Cut()
+			}
+			synctest.Wait()
+			assert.True(t, s.Stats().Held, "three of four are still far behind")
+		})
+	})
+}
+
+// The program's own flood is never held, so it makes slow consumers of those
+// who cannot follow; the memory stays bounded.
+func TestBroadcastFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithBacklog(64<<10))
+		s.Raw().SendFrame("stalled")
+		s.WantMembers("stalled")
+		for range 1000 {
+			require.NoError(t, s.Broadcast("host", make([]byte, 1000)))
+			require.LessOrEqual(t, s.Stats().Backlog, int64(64<<10+3000))
+		}
+		require.ErrorIs(t, s.WaitLeave("stalled"), chatroom.ErrSlowConsumer)
+	})
+}
+
+// A member that is behind and sends itself does not get its own messages, only
+// the gaps that they leave.
+func TestSkipsWhileBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t)
+		raw := s.Raw()
+		raw.SendFrame("raw")
+		other := s.Join("other")
+		want := ""
+		go func() { _, _ = io.Copy(io.Discard, discardConn{other}) }()
+		for i := range 500 {
+			if i%3 == 0 {
+				raw.SendFrame(fmt.Sprint("own ", i))
+			} else {
+				body := fmt.Sprint("other ", i)
+				other.Send(body)
+				want += string(message("other", body))
+			}
+			synctest.Wait()
+		}
+		raw.WantBytes(want)
+		raw.WantNothing()
+		raw.SendFrame("own last")
+		raw.WantNothing()
+	})
+}
+
+// discardConn reads a client's messages to no end.
+type discardConn struct{ c *chatroomtest.Client }
+
+func (d discardConn) Read([]byte) (int, error) {
+	_, err := d.c.Receive()
+	return 0, err
+}
+
+// A member whose writer is stalled pins the log; idle and departed members pin
+// nothing.
+func TestMemoryOfABusyRoomIsBounded(t *testing.T) {
+	s := chatroomtest.NewServer(t, chatroom.WithBacklog(1<<20))
+	a, b := s.Join("a"), s.Join("b")
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	body := string(make([]byte, 8<<10))
+	for range 4000 {
+		a.Send(body)
+		b.Want("a", body)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	assert.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(2<<20))
+}
