@@ -104,7 +104,7 @@ func (s *Server) Serve(l net.Listener) error {
 				_ = nc.Close()
 				return err
 			}
-			go s.serve(context.Background(), sess)
+			go sess.run()
 			continue
 		}
 		if s.isClosing() {
@@ -160,13 +160,16 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		_ = nc.Close()
 		return err
 	}
-	return s.serve(ctx, sess)
-}
-
-// serve runs a registered session on the calling goroutine.
-func (s *Server) serve(ctx context.Context, sess *session) error {
-	defer s.unregister(sess)
-	return sess.run(ctx)
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() {
+			sess.abort(fmt.Errorf("chatroom: serve connection: %w", ctx.Err()))
+		})
+		defer stop()
+	}
+	if err := sess.enter(); err != nil {
+		return err
+	}
+	return sess.stay()
 }
 
 // register makes a session for nc, so that the server's end reaches it from its
@@ -258,7 +261,8 @@ func (s *Server) Broadcast(from string, body []byte) error {
 	if limit := s.cfg.maxMessage; max(len(from), len(body)) > limit {
 		return fmt.Errorf("%w: broadcast of %d bytes, the limit is %d", ErrFrameTooLarge, max(len(from), len(body)), limit)
 	}
-	return s.room.broadcast(AppendFrame(nil, []byte(from)), body)
+	var short [128]byte // so that a short name needs no memory
+	return s.room.broadcast(AppendFrame(short[:0], []byte(from)), body)
 }
 
 // Members returns a snapshot of the members in the order of joining. The slice

@@ -13,7 +13,7 @@ import (
 )
 
 // goodbyeTimeout is how long Close waits for the server to end its side.
-const goodbyeTimeout = time.Second
+const goodbyeTimeout = 5 * time.Second
 
 // errMessagesUsed is yielded by a Messages iterator that is ranged over again.
 var errMessagesUsed = errors.New("chatroom: Messages iterator used twice")
@@ -227,9 +227,9 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 // yet received are dropped.
 //
 // Over a transport that can end one direction (TCP, TLS, a Unix socket) it says
-// goodbye first, and waits up to a second for the server to hang up, so that
-// what was sent is not lost with the connection. TLS may take 5 s more to say
-// it to a server that does not read. Close returns the connection's error, but
+// goodbye first, and waits up to 5 s for the server to hang up, so that what was
+// sent is not lost with the connection. TLS may take 5 s more to say it to a
+// server that does not read. Close returns the connection's error, but
 // not one that only repeats that the connection had failed before. It may be
 // called more than once; later calls do nothing and return nil.
 func (c *Conn) Close() error {

@@ -120,7 +120,7 @@ func ReadFrame(r io.Reader, max int) ([]byte, error) {
 
 const (
 	// smallBuffer is what a frameReader holds while its stream is quiet.
-	smallBuffer = 512
+	smallBuffer = 256
 
 	// largeBuffer is what it borrows from largeBuffers while the stream is busy.
 	largeBuffer = 32 << 10

@@ -128,7 +128,10 @@ func TestServeConnContext(t *testing.T) {
 		l, dial := tr.listen(t)
 		defer l.Close()
 		left := make(chan error, 1)
-		s := chatroom.NewServer(chatroom.WithOnLeave(func(_ chatroom.Member, reason error) { left <- reason }))
+		listed := make(chan struct{})
+		s := chatroom.NewServer(
+			chatroom.WithOnJoin(func(chatroom.Member) { close(listed) }),
+			chatroom.WithOnLeave(func(_ chatroom.Member, reason error) { left <- reason }))
 		ctx, cancel := context.WithCancel(t.Context())
 		joined := make(chan *chatroom.Conn, 1)
 		go func() {
@@ -144,6 +147,7 @@ func TestServeConnContext(t *testing.T) {
 		served := make(chan error, 1)
 		go func() { served <- s.ServeConn(ctx, nc) }()
 		c := receive(t, joined, "Dial")
+		receive(t, listed, "the join")
 		cancel()
 		require.ErrorIs(t, receive(t, served, "ServeConn"), context.Canceled)
 		require.ErrorIs(t, receive(t, left, "the leave hook"), context.Canceled)

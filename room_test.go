@@ -618,7 +618,7 @@ func TestLogger(t *testing.T) {
 		assert.Contains(t, log.String(), "msg=listening addr=pipe")
 		assert.Contains(t, log.String(), "msg=accepted id=1 name=alice remote=pipe:1")
 		assert.Contains(t, log.String(), "msg=message id=1 name=alice remote=pipe:1 text="+strings.Repeat("x", 256)+" bytes=1000")
-		assert.Contains(t, log.String(), "msg=closed id=1 name=alice remote=pipe:1 reason=<nil>")
+		assert.Contains(t, log.String(), "msg=closed id=1 name=alice remote=pipe:1\n")
 	})
 }
 

@@ -8,9 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"reflect"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,16 +35,14 @@ const (
 // error that wraps it quotes the name.
 var ErrNameRejected = errors.New("chatroom: name rejected")
 
-// errHookFailed is the reason why a member left whose hook panicked.
-var errHookFailed = errors.New("chatroom: hook panicked")
-
 // longAgo is a deadline that is always over.
 var longAgo = time.Unix(1, 0)
 
-// A session is one connection on the server's side. Its goroutine, run, makes
-// the handshake, lists the member, reads its messages and tears all down. A
-// writer, writeLoop, runs only while the member is owed something; a closer,
-// closeConn, runs once. Both end before run does.
+// A session is one connection on the server's side. One goroutine at a time
+// leads it: enter makes the handshake and lists the member, stay reads its
+// messages and tears all down. A writer, writeLoop, runs only while the member is
+// owed something; a closer, closeConn, runs once. Both end before the session
+// does.
 type session struct {
 	// Fixed after construction, but for what the handshake and the join set.
 	member
@@ -55,10 +50,10 @@ type session struct {
 	nc      net.Conn
 	layered bool // nc is on top of another connection, as TLS is
 
-	// Owned by run.
+	// Owned by the leading goroutine.
 	in frameReader
 
-	// stopping tells run to read no more. It is set before the read deadline is
+	// stopping says to read no more. It is set before the read deadline is
 	// moved to the past.
 	stopping atomic.Bool
 
@@ -88,31 +83,75 @@ func newSession(srv *Server, nc net.Conn) *session {
 	return s
 }
 
-// run serves the connection and returns when nothing of it is left, with the
-// reason why it ended.
-func (s *session) run(ctx context.Context) error {
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() {
-			s.abort(fmt.Errorf("chatroom: serve connection: %w", ctx.Err()))
-		})
-		defer stop()
+// run serves a connection of a listener's. It ends when the connection has ended
+// or, once that is a member's, has been handed over to stay.
+func (s *session) run() {
+	if s.enter() == nil {
+		// A goroutine that has never called deep has a small stack, and this is
+		// the one that is there for every idle member.
+		go s.stay()
 	}
+}
+
+// enter makes the handshake and lists the member. If it fails, or a hook ends
+// the goroutine as a failed test does, nothing is left of the session, and the
+// error says why.
+func (s *session) enter() (err error) {
+	joined := false
+	err = errHookFailed
+	defer func() {
+		switch {
+		case err == nil:
+		case joined:
+			err = s.leave(err)
+		default:
+			err = s.refuse(err)
+		}
+	}()
 	if err := s.handshake(); err != nil {
-		return s.refuse(err)
+		return err
 	}
 	if err := s.srv.room.join(&s.member); err != nil {
-		return s.refuse(err)
+		return err
 	}
+	joined = true
 	s.srv.log(slog.LevelInfo, "accepted", s.attrs()...)
-	return s.converse()
+	return s.tellJoin()
 }
 
 // refuse ends a connection that was never a member.
 func (s *session) refuse(err error) error {
+	defer s.srv.unregister(s)
 	err = s.finish(err)
 	s.srv.countRefused()
 	s.srv.log(slog.LevelWarn, "refused", slog.Any("remote", s.RemoteAddr), slog.Any("reason", err))
 	return err
+}
+
+// stay passes on what the member sends until it goes, and returns why when
+// nothing is left of the session.
+func (s *session) stay() error {
+	reason := s.readLoop()
+	if reason == ErrServerClosed {
+		s.drain()
+	}
+	return s.leave(reason)
+}
+
+// leave ends a member's session.
+func (s *session) leave(reason error) error {
+	defer s.srv.unregister(s)
+	reason = s.finish(reason)
+	level, attrs := slog.LevelInfo, s.attrs()
+	if errors.Is(reason, ErrSlowConsumer) {
+		level = slog.LevelWarn
+	}
+	if reason != nil {
+		attrs = append(attrs, slog.Any("reason", reason))
+	}
+	s.srv.log(level, "closed", attrs...)
+	s.tellLeave(reason)
+	return reason
 }
 
 // handshake reads the member's name.
@@ -147,47 +186,29 @@ func (s *session) handshake() error {
 	return s.srv.admit(s)
 }
 
-// converse is a member's life from its join to its last leave hook. A hook that
-// ends the goroutine, as a failed test does, does not cut it short.
-func (s *session) converse() (reason error) {
-	reason = errHookFailed
-	defer func() {
-		reason = s.finish(reason)
-		s.srv.log(slog.LevelInfo, "closed", append(s.attrs(), slog.Any("reason", reason))...)
-		s.tellLeave(reason)
-	}()
-	for _, hook := range s.srv.cfg.onJoin {
-		if err := s.runHook("join hook", func() { hook(s.Member) }); err != nil {
-			return err
-		}
-	}
-	reason = s.readLoop()
-	if errors.Is(reason, ErrServerClosed) {
-		s.drain()
-	}
-	return reason
-}
-
-func (s *session) tellLeave(reason error) {
-	for _, hook := range s.srv.cfg.onLeave {
-		// The stack of a panic is logged; the member is gone already.
-		_ = s.runHook("leave hook", func() { hook(s.Member, reason) })
-	}
-}
-
 // readLoop publishes what the member sends until the connection ends, and
 // returns why: nil for a clean goodbye.
+//
+// It is careful with its stack, and that of what it calls before the first
+// message, because there is one for every idle member.
 func (s *session) readLoop() error {
 	if !s.srv.startReading() {
 		return ErrServerClosed
 	}
-	defer s.srv.stopReading()
+	err := s.readMessages()
+	s.srv.stopReading()
+	return err
+}
+
+func (s *session) readMessages() error {
 	for {
-		if err := s.publishBuffered(); err != nil {
-			return err
+		if s.in.partial() {
+			if err := s.publishBuffered(); err != nil {
+				return err
+			}
 		}
-		if d := s.srv.cfg.idleTimeout; d > 0 {
-			if err := s.nc.SetReadDeadline(time.Now().Add(d)); err != nil {
+		if s.srv.cfg.idleTimeout > 0 {
+			if err := s.nc.SetReadDeadline(time.Now().Add(s.srv.cfg.idleTimeout)); err != nil {
 				return fmt.Errorf("chatroom: set idle deadline: %w", err)
 			}
 		}
@@ -272,7 +293,7 @@ func (s *session) writeLoop() {
 
 // writeFailed ends the writing side. A slow consumer is disconnected. Any other
 // failure says that the peer has gone, maybe with messages and a clean goodbye
-// sent before, so run reads those, for a moment.
+// sent before, so those are read, for a moment.
 func (s *session) writeFailed(err error) {
 	if errors.Is(err, ErrSlowConsumer) {
 		s.srv.room.countSlow()
@@ -331,7 +352,7 @@ func (s *session) write(p []byte) (int, error) {
 	}
 }
 
-// stop makes run read no more; it passes on what it has read.
+// stop ends the reading; what has been read is passed on.
 func (s *session) stop() {
 	s.stopping.Store(true)
 	_ = s.nc.SetReadDeadline(longAgo) // fails only when the connection has ended
@@ -382,7 +403,7 @@ func (s *session) closeConn() {
 
 // finish takes the member off the list, closes the connection and waits for the
 // session's other goroutines. It returns the reason that came first: a failed
-// write came before what run read afterwards, unless that was a clean goodbye.
+// write came before what was read afterwards, unless that was a clean goodbye.
 func (s *session) finish(reason error) error {
 	s.srv.room.leave(&s.member)
 	s.mu.Lock()
@@ -397,47 +418,6 @@ func (s *session) finish(reason error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reason
-}
-
-// runHook calls a function of the program's on the session's goroutine. A panic
-// is logged and returned as an error.
-//
-//go:noinline
-func (s *session) runHook(what string, hook func()) (err error) {
-	s.srv.enterHook()
-	defer s.srv.leaveHook()
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: %s: %v", errHookFailed, what, v)
-			s.srv.log(slog.LevelError, "hook panicked", append(s.attrs(),
-				slog.String("hook", what), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))...)
-		}
-	}()
-	hook()
-	return nil
-}
-
-// runHookName is how runHook appears in a stack.
-var runHookName = runtime.FuncForPC(reflect.ValueOf((*session).runHook).Pointer()).Name()
-
-// calledFromHook reports whether its caller was called by a hook, on the hook's
-// own goroutine.
-func calledFromHook() bool {
-	pcs := make([]uintptr, 64)
-	n := runtime.Callers(2, pcs)
-	for n == len(pcs) {
-		pcs = make([]uintptr, 2*len(pcs))
-		n = runtime.Callers(2, pcs)
-	}
-	for frames := runtime.CallersFrames(pcs[:n]); ; {
-		frame, more := frames.Next()
-		if frame.Function == runHookName {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
 }
 
 func (s *session) attrs() []slog.Attr {

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// dialTimeout is how long the network may take to connect, a TLS handshake
+	// included.
+	dialTimeout = 30 * time.Second
+
+	// probeTimeout is how long a server may take to answer on a Unix socket.
+	probeTimeout = time.Second
+)
+
+// An address is where a room is: HOST:PORT, unix:PATH or tls:HOST:PORT.
+type address struct {
+	network string // "tcp" or "unix"
+	addr    string // host:port or path
+	tls     bool
+}
+
+func parseAddress(s string) (address, error) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		if path == "" {
+			return address{}, fmt.Errorf("address %q: no path", s)
+		}
+		return address{network: "unix", addr: path}, nil
+	}
+	hostport, secure := strings.CutPrefix(s, "tls:")
+	_, port, err := net.SplitHostPort(hostport)
+	if err == nil && port == "" {
+		err = errors.New("missing port in address")
+	}
+	if err != nil {
+		if ae := (*net.AddrError)(nil); errors.As(err, &ae) {
+			err = errors.New(ae.Err)
+		}
+		return address{}, fmt.Errorf("address %q: %w; want HOST:PORT, unix:PATH or tls:HOST:PORT", s, err)
+	}
+	return address{network: "tcp", addr: hostport, tls: secure}, nil
+}
+
+func (a address) String() string {
+	switch {
+	case a.tls:
+		return "tls:" + a.addr
+	case a.network == "unix":
+		return "unix:" + a.addr
+	}
+	return a.addr
+}
+
+// listen listens on a, with config if it is a TLS address.
+func (a address) listen(config *tls.Config) (net.Listener, error) {
+	l, err := net.Listen(a.network, a.addr)
+	if a.network == "unix" && errors.Is(err, errAddrInUse) && removeStale(a.addr) == nil {
+		l, err = net.Listen(a.network, a.addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if a.tls {
+		l = tls.NewListener(l, config)
+	}
+	return l, nil
+}
+
+// removeStale removes the socket file at path if no server answers there: one
+// that crashed left it. Two servers that start at once on the same stale file
+// may both do so, and the one that listens last has it.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s: not a socket", path)
+	}
+	c, err := net.DialTimeout("unix", path, probeTimeout)
+	if err == nil {
+		_ = c.Close() // it was only to see whether somebody answers
+		return fmt.Errorf("%s: in use", path)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// serverTLS loads the certificate that a server shows.
+func serverTLS(certFile, keyFile string) (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("load certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}}, nil
+}
+
+// clientTLS returns how to verify a server: as serverName, or by its address if
+// that is empty, with the authorities in caFile, or the system's.
+func clientTLS(caFile, serverName string) (*tls.Config, error) {
+	config := &tls.Config{ServerName: serverName}
+	if caFile == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("load authorities: %w", err)
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("load authorities: %s: no certificate in PEM", caFile)
+	}
+	return config, nil
+}
+
+// dial connects to a, with config if it is a TLS address.
+func (a address) dial(ctx context.Context, config *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if !a.tls {
+		return new(net.Dialer).DialContext(ctx, a.network, a.addr)
+	}
+	c, err := (&tls.Dialer{Config: config}).DialContext(ctx, a.network, a.addr)
+	if err != nil {
+		return nil, err
+	}
+	return tlsConn{c, c.(*tls.Conn).CloseWrite}, nil
+}
+
+// A tlsConn is a TLS connection that shows no more than a TCP connection does:
+// that it can end one direction. The library says no goodbye over a connection
+// it knows to be layered; this program depends on that goodbye, for a pipe's
+// last lines, and its connections have no write deadline that would stand in
+// the way of one.
+type tlsConn struct {
+	net.Conn
+	closeWrite func() error
+}
+
+func (c tlsConn) CloseWrite() error { return c.closeWrite() }

@@ -1,0 +1,72 @@
+package main
+
+// helps are the texts that -h prints, by subcommand. Each fits a screen of 24
+// lines and 80 columns.
+var helps = map[string]string{
+	"": `Usage: chatroom [-name NAME] [-addr ADDR] [-follow]
+       chatroom serve [-addr ADDR]...
+       chatroom join [-name NAME] [ADDR]
+
+Without a command, chatroom hosts a room and joins it from this terminal.
+"chatroom serve" only hosts and "chatroom join" only joins: see their -h.
+
+  -name NAME   your name in the room (default: your login name)
+  -addr ADDR   where to host (default 127.0.0.1:4321, this machine alone)
+  -cert FILE   with a tls: address, the certificate chain, in PEM
+  -key FILE    with a tls: address, the certificate's private key, in PEM
+  -follow      not on a terminal: stay after the end of the input
+
+An ADDR is HOST:PORT, unix:PATH or tls:HOST:PORT. An empty HOST is every
+interface of this machine.
+
+On a terminal, Ctrl-D or Ctrl-C leaves, which closes the room you host. In a
+pipe, each line of the input is a message, and each message that arrives is
+a line "name > text" of the output. NO_COLOR turns the colours off.
+
+Exit status: 0 when you left, 1 when something failed, 2 for a mistake in the
+command line.
+`,
+	"serve": `Usage: chatroom serve [-addr ADDR]... [-cert FILE -key FILE] [-quiet]
+
+Hosts a room until interrupted, and logs to the standard error who comes and
+goes and what is said.
+
+  -addr ADDR   where to listen; may be given more than once
+               (default 127.0.0.1:4321, this machine alone)
+  -cert FILE   for tls: addresses, the certificate chain, in PEM
+  -key FILE    for tls: addresses, the certificate's private key, in PEM
+  -quiet       log only warnings and errors
+
+An ADDR is HOST:PORT, unix:PATH or tls:HOST:PORT. An empty HOST is every
+interface of this machine. The socket file that a crashed server left at PATH
+is replaced; it is removed at the end.
+
+The first SIGINT (Ctrl-C) or SIGTERM stops taking messages and sends out those
+that the members are still owed, for up to 10 seconds. The second ends it at
+once.
+
+Exit status: 0 when told to end, 1 when something failed or members were cut
+off, 2 for a mistake in the command line.
+`,
+	"join": `Usage: chatroom join [-name NAME] [-follow] [ADDR]
+
+Joins the room at ADDR: HOST:PORT, unix:PATH or tls:HOST:PORT (default
+127.0.0.1:4321).
+
+  -name NAME         your name in the room (default: your login name)
+  -follow            not on a terminal: stay after the end of the input, until
+                     the server closes the room or a signal
+  -ca FILE           with tls:, trust the certificates in FILE, in PEM, instead
+                     of the system's
+  -servername NAME   with tls:, the name to verify (default: HOST)
+
+On a terminal, type a line to send it; Ctrl-D or Ctrl-C leaves. In a pipe, each
+line of the input is a message of up to 1 MiB, and each message that arrives is
+a line "name > text" of the output. Control characters in what others send are
+shown as \x1b, \n and so on. NO_COLOR turns the colours off.
+
+Exit status: 0 when you left, or when the server closed the room that -follow
+followed after the end of the input; 1 when the server went while you were in
+the room, or something else failed; 2 for a mistake in the command line.
+`,
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"example.com/chatroom"
+)
+
+// host hosts a room and joins it, until its user leaves.
+func (p *program) host(ctx, now context.Context, args []string) error {
+	fs := newFlags("")
+	var where listenFlags
+	where.register(fs)
+	name := fs.String("name", "", "")
+	follow := fs.Bool("follow", false, "")
+	if _, err := parseFlags(fs, args, 0); err != nil {
+		return err
+	}
+	if err := where.check(); err != nil {
+		return &usageError{fs.Name(), err}
+	}
+	if *name == "" {
+		*name = loginName()
+	}
+	ls, failed, err := where.listen()
+	switch {
+	case errors.Is(err, errAddrInUse):
+		hint := "chatroom join"
+		if failed.String() != defaultAddr {
+			hint += " " + failed.String()
+		}
+		return fmt.Errorf("%s is in use; if a room is there, %q joins it", failed, hint)
+	case err != nil:
+		return err
+	}
+
+	front := p.newFront(*name, *follow)
+	level := new(slog.LevelVar)
+	level.Set(slog.LevelError) // joinOwn returns what else is wrong
+	joined := make(chan struct{})
+	join := sync.OnceFunc(func() { close(joined) })
+	logger := newLogger(front, level)
+	srv := chatroom.NewServer(
+		chatroom.WithLogger(logger),
+		chatroom.WithOnJoin(func(chatroom.Member) { join() }),
+	)
+	conn, err := joinOwn(ctx, srv, *name, joined)
+	if err != nil {
+		for _, l := range ls {
+			_ = l.Close() // nobody has been let in
+		}
+		return unlessLeft(ctx, err)
+	}
+
+	// Of the log, only what is wrong belongs between the messages.
+	level.Set(slog.LevelWarn)
+	for _, l := range ls {
+		front.notice(fmt.Sprintf("the room is open at %v", l.Addr()))
+	}
+	ended := serveAll(srv, ls)
+	logged := make(chan struct{})
+	go logFailures(logger, ended, len(ls), logged)
+	chatErr := front.run(ctx, conn)
+	err = shutdown(now, srv)
+	<-logged
+	if chatErr != nil {
+		return chatErr
+	}
+	return err
+}
+
+// logFailures logs why each of n listeners ended if it was not with the server:
+// those who are in the room may go on without. It runs until all have ended,
+// and then closes logged.
+func logFailures(logger *slog.Logger, ended <-chan error, n int, logged chan<- struct{}) {
+	defer close(logged)
+	for range n {
+		if err := <-ended; !errors.Is(err, chatroom.ErrServerClosed) {
+			logger.Error("nobody joins any more", "error", err)
+		}
+	}
+}
+
+// joinOwn joins the room of srv, which has no members yet, so that the host
+// misses nothing; joined is closed when srv has its first. It goes through
+// memory: what the network, certificates and sockets are like outside has no
+// say in it.
+func joinOwn(ctx context.Context, srv *chatroom.Server, name string, joined <-chan struct{}) (*chatroom.Conn, error) {
+	ours, theirs := net.Pipe()
+	served := make(chan error, 1)
+	go func() { served <- srv.ServeConn(context.Background(), theirs) }() // ends with the Conn, or srv
+	conn, err := chatroom.NewConn(ctx, ours, name)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-joined:
+		return conn, nil
+	case err := <-served:
+		_ = conn.Close() // srv has closed its end
+		return nil, err
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"example.com/chatroom"
+)
+
+var (
+	errRoomClosed = errors.New("the server has closed the room")
+
+	// errEarlyEnd is what a rejected name looks like: the protocol has no
+	// answer to a name.
+	errEarlyEnd = errors.New("the server closed the connection before any message came (is the name allowed?)")
+)
+
+// A front is what the user has of the room: a screen, or lines in and out. It
+// also takes log lines, each in one Write.
+type front interface {
+	io.Writer
+
+	// notice tells the user something that nobody said.
+	notice(text string)
+
+	// run is the conversation over conn, from which it returns when the user or
+	// the room leaves or ctx ends. It closes conn. The error says what went
+	// wrong: nil if the user left.
+	run(ctx context.Context, conn *chatroom.Conn) error
+}
+
+// newFront returns a screen if both ends of the program are one, else lines.
+func (p *program) newFront(name string, follow bool) front {
+	in, typed := terminalFile(p.stdin)
+	out, shown := terminalFile(p.stdout)
+	// Editing needs the escape sequences that a dumb terminal does not know.
+	if typed && shown && os.Getenv("TERM") != "dumb" {
+		return newTTY(in, out, name)
+	}
+	return &lines{
+		in:        p.stdin,
+		out:       p.stdout,
+		log:       p.stderr,
+		paint:     newPainter(shown),
+		follow:    follow,
+		skipEmpty: typed,
+	}
+}
+
+// terminalFile returns the file that v is, and whether it is a terminal.
+func terminalFile(v any) (*os.File, bool) {
+	f, ok := v.(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd()))
+}
+
+// join joins a room, until its user leaves or the room closes.
+func (p *program) join(ctx context.Context, args []string) error {
+	fs := newFlags("join")
+	name := fs.String("name", "", "")
+	follow := fs.Bool("follow", false, "")
+	caFile := fs.String("ca", "", "")
+	serverName := fs.String("servername", "", "")
+	rest, err := parseFlags(fs, args, 1)
+	if err != nil {
+		return err
+	}
+	if *name == "" {
+		*name = loginName()
+	}
+	rest = append(rest, defaultAddr)
+	where, err := parseAddress(rest[0])
+	if err != nil {
+		return &usageError{fs.Name(), err}
+	}
+	var config *tls.Config
+	switch {
+	case where.tls:
+		if config, err = clientTLS(*caFile, *serverName); err != nil {
+			return err
+		}
+	case *caFile != "" || *serverName != "":
+		return &usageError{fs.Name(), errors.New("-ca and -servername need a tls: address")}
+	}
+
+	nc, err := where.dial(ctx, config)
+	if err != nil {
+		return unlessLeft(ctx, err)
+	}
+	conn, err := chatroom.NewConn(ctx, nc, *name)
+	if err != nil {
+		return unlessLeft(ctx, err)
+	}
+	front := p.newFront(*name, *follow)
+	front.notice(fmt.Sprintf("at %v as %s; Ctrl-D leaves", where, visibleName(*name)))
+	return front.run(ctx, conn)
+}
+
+// unlessLeft returns err, or errQuiet if it came of the user's giving up.
+func unlessLeft(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errQuiet
+	}
+	return err
+}
+
+// roomEnd tells what err, with which Receive ended, means to somebody to whom
+// any, or no, message had come.
+func roomEnd(err error, any bool) error {
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		err = errno // without what was being read from where to where
+	}
+	switch {
+	case err == io.EOF && any:
+		return errRoomClosed
+	case err == io.EOF:
+		return errEarlyEnd
+	case any:
+		return fmt.Errorf("the connection to the server broke: %w", err)
+	default:
+		return fmt.Errorf("the connection to the server broke before any message came (is the name allowed?): %w", err)
+	}
+}

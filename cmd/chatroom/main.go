@@ -1,0 +1,154 @@
+// Command chatroom hosts a chat room and joins one, on a terminal or in a pipe.
+//
+// Without a subcommand it does both: it hosts a room and joins it from this
+// terminal. See "chatroom -h".
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// defaultAddr is where a room is hosted, and looked for, unless told otherwise:
+// on this machine alone.
+const defaultAddr = "127.0.0.1:4321"
+
+// errQuiet ends the program with status 1 and says nothing, because there is
+// nobody to read it or nothing that the user does not know.
+var errQuiet = errors.New("quiet")
+
+// A usageError is a mistake in the command line, which ends the program with
+// status 2.
+type usageError struct {
+	command string // as typed, such as "chatroom join"
+	err     error
+}
+
+func (e *usageError) Error() string { return fmt.Sprintf("%v (see %q)", e.err, e.command+" -h") }
+
+func main() {
+	ctx, leave := context.WithCancel(context.Background())
+	now, quit := context.WithCancel(context.Background())
+	go watchSignals(leave, quit)
+	os.Exit(run(ctx, now, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// watchSignals calls leave at the first signal to end and quit at the second.
+// The third finds the system's own way of ending a program. It runs until the
+// program exits.
+func watchSignals(leave, quit context.CancelFunc) {
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it ignored
+		signal.Notify(c, syscall.SIGHUP)
+	}
+	<-c
+	leave()
+	<-c
+	quit()
+	signal.Stop(c)
+}
+
+// A program is one run of the command.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// run runs the command and returns its exit status. The end of ctx asks it to
+// leave in good order, the end of now to be gone.
+//
+// A goroutine that is blocked in reading stdin outlives run, which is expected
+// to be followed by the end of the process or of stdin.
+func run(ctx, now context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr}
+	err := p.command(ctx, now, args)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errQuiet):
+		return 1
+	case errors.As(err, &usage):
+		p.complain(err)
+		return 2
+	default:
+		p.complain(err)
+		return 1
+	}
+}
+
+// complain prints err on one line.
+func (p *program) complain(err error) {
+	// The library names itself in its errors; once is enough. What a server puts
+	// in its certificate, for one, gets into errors too: it is not obeyed.
+	text := visible(strings.ReplaceAll(err.Error(), "chatroom: ", ""))
+	fmt.Fprintf(p.stderr, "chatroom: %s\n", text)
+}
+
+// command dispatches to the subcommand that args name.
+func (p *program) command(ctx, now context.Context, args []string) error {
+	name := ""
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	}
+	var err error
+	switch name {
+	case "":
+		err = p.host(ctx, now, args)
+	case "serve":
+		err = p.serve(ctx, now, args)
+	case "join":
+		err = p.join(ctx, args)
+	case "help":
+		if len(args) > 0 {
+			name = args[0]
+		} else {
+			name = ""
+		}
+		err = flag.ErrHelp
+	}
+	help, known := helps[name]
+	switch {
+	case !known:
+		return &usageError{"chatroom", fmt.Errorf("unknown command %q", name)}
+	case errors.Is(err, flag.ErrHelp):
+		_, err = io.WriteString(p.stdout, help)
+	}
+	return err
+}
+
+// newFlags returns an empty set of flags for a subcommand, "" for none.
+func newFlags(command string) *flag.FlagSet {
+	fs := flag.NewFlagSet(strings.TrimSpace("chatroom "+command), flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // run prints the error, on one line
+	return fs
+}
+
+// parseFlags parses args, in which flags may also follow the arguments, and
+// returns the arguments, of which there may be up to limit.
+func parseFlags(fs *flag.FlagSet, args []string, limit int) ([]string, error) {
+	var rest []string
+	for {
+		err := fs.Parse(args)
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			return nil, err
+		case err != nil:
+			return nil, &usageError{fs.Name(), err}
+		case fs.NArg() == 0:
+			return rest, nil
+		case len(rest) == limit:
+			return nil, &usageError{fs.Name(), fmt.Errorf("unexpected argument %q", fs.Arg(0))}
+		}
+		rest = append(rest, fs.Arg(0))
+		args = fs.Args()[1:]
+	}
+}

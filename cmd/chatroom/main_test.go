@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A testRun is a run of the command in this process.
+type testRun struct {
+	t      testing.TB
+	leave  context.CancelFunc // the first signal
+	quit   context.CancelFunc // the second
+	stdin  *io.PipeWriter
+	stdout *watched
+	stderr *watched
+	done   chan struct{} // closed when run has returned
+	status int           // valid when done is closed
+}
+
+// startRun runs the command with args until it ends or the test does. Its
+// standard input is open and empty.
+func startRun(t testing.TB, args ...string) *testRun {
+	t.Helper()
+	ctx, leave := context.WithCancel(context.Background())
+	now, quit := context.WithCancel(context.Background())
+	in, stdin := io.Pipe()
+	r := &testRun{
+		t: t, leave: leave, quit: quit, stdin: stdin,
+		stdout: newWatched(t), stderr: newWatched(t), done: make(chan struct{}),
+	}
+	go func() {
+		defer close(r.done)
+		r.status = run(ctx, now, args, in, r.stdout, r.stderr)
+	}()
+	t.Cleanup(func() {
+		leave()
+		quit()
+		_ = stdin.Close()
+		<-r.done
+	})
+	return r
+}
+
+// wait returns the exit status.
+func (r *testRun) wait() int {
+	r.t.Helper()
+	<-r.done
+	return r.status
+}
+
+// say writes to the standard input.
+func (r *testRun) say(text string) {
+	r.t.Helper()
+	_, err := io.WriteString(r.stdin, text)
+	require.NoError(r.t, err)
+}
+
+// runToEnd runs the command with input and returns what it did.
+func runToEnd(t testing.TB, input string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status = run(t.Context(), t.Context(), args, strings.NewReader(input), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+// patience is how long a test waits for what is wanted before it fails and
+// tells what came instead.
+const patience = 20 * time.Second
+
+// A watched is a buffer that can be waited for.
+type watched struct {
+	t       testing.TB
+	mu      sync.Mutex
+	changed sync.Cond
+	text    []byte
+}
+
+func newWatched(t testing.TB) *watched {
+	w := &watched{t: t}
+	w.changed.L = &w.mu
+	return w
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text = append(w.text, p...)
+	w.changed.Broadcast()
+	return len(p), nil
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return string(w.text)
+}
+
+// await returns the first line that contains text, once it is there.
+func (w *watched) await(text string) string {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	late := false
+	defer time.AfterFunc(patience, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		late = true
+		w.changed.Broadcast()
+	}).Stop()
+	for {
+		lines := bufio.NewScanner(bytes.NewReader(w.text))
+		lines.Buffer(nil, 1<<30)
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), text) {
+				return lines.Text()
+			}
+		}
+		if late {
+			w.t.Fatalf("no line with %q came; what came: %.2000q", text, w.text)
+		}
+		w.changed.Wait()
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, command := range []string{"", "serve", "join"} {
+		t.Run("chatroom "+command, func(t *testing.T) {
+			args := strings.Fields(command + " -h")
+			status, stdout, stderr := runToEnd(t, "", args...)
+			assert.Equal(t, 0, status)
+			assert.Empty(t, stderr)
+			lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+			assert.LessOrEqual(t, len(lines), 24, "lines")
+			for _, line := range lines {
+				assert.LessOrEqual(t, utf8.RuneCountInString(line), 80, "columns of %q", line)
+			}
+
+			status, again, _ := runToEnd(t, "", strings.Fields("help "+command)...)
+			assert.Equal(t, 0, status)
+			assert.Equal(t, stdout, again)
+		})
+	}
+}
+
+func TestErrorsAreOneLine(t *testing.T) {
+	tests := []struct {
+		name   string
+		args   []string
+		status int
+		stderr string // a part
+	}{
+		{"unknown command", []string{"bogus"}, 2, `unknown command "bogus" (see "chatroom -h")`},
+		{"unknown topic", []string{"help", "bogus"}, 2, `unknown command "bogus"`},
+		{"unknown flag", []string{"-x"}, 2, `-x (see "chatroom -h")`},
+		{"unknown flag of serve", []string{"serve", "-x"}, 2, `-x (see "chatroom serve -h")`},
+		{"argument of serve", []string{"serve", ":0"}, 2, `unexpected argument ":0"`},
+		{"two arguments of join", []string{"join", ":1", ":2"}, 2, `unexpected argument ":2"`},
+		{"host without port", []string{"join", "localhost"}, 2, `address "localhost": missing port`},
+		{"listen without port", []string{"serve", "-addr", "localhost"}, 2, `address "localhost": missing port`},
+		{"TLS without files", []string{"serve", "-addr", "tls::0"}, 2, "needs -cert and -key"},
+		{"files without TLS", []string{"-cert", "c", "-key", "k"}, 2, "need a tls: address"},
+		{"authorities without TLS", []string{"join", "-ca", "f"}, 2, "need a tls: address"},
+		{"no certificate", []string{"serve", "-addr", "tls::0", "-cert", "gone", "-key", "gone"}, 1, "load certificate: open gone: "},
+		{"no authorities", []string{"join", "-ca", "gone", "tls:127.0.0.1:1"}, 1, "load authorities: open gone: "},
+		{"no such socket", []string{"join", "unix:gone/socket"}, 1, "dial unix gone/socket: "},
+		{"nowhere to listen", []string{"serve", "-addr", "unix:gone/socket"}, 1, "listen unix gone/socket: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			status, stdout, stderr := runToEnd(t, "", tt.args...)
+			assert.Equal(t, tt.status, status)
+			assert.Empty(t, stdout)
+			assert.Contains(t, stderr, tt.stderr)
+			assert.Equal(t, 1, strings.Count(stderr, "\n"), "lines")
+			assert.Regexp(t, `^chatroom: [^\n]+\n$`, stderr)
+			assert.Equal(t, 1, strings.Count(stderr, "chatroom: "), "prefixes")
+		})
+	}
+}

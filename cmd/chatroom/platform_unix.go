@@ -1,0 +1,34 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// errAddrInUse is why nothing can listen on an address twice.
+const errAddrInUse = syscall.EADDRINUSE
+
+// watchSize calls changed, on a goroutine of its own, whenever the terminal has
+// changed its size, until stop is called, which waits for a call in progress.
+func watchSize(changed func()) (stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGWINCH)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range c {
+			changed()
+		}
+	}()
+	return func() {
+		signal.Stop(c)
+		close(c) // after Stop nothing is sent
+		<-done
+	}
+}
+
+// enableEscapes does nothing: terminals know escape sequences.
+func enableEscapes(*os.File) (reset func(), err error) { return func() {}, nil }

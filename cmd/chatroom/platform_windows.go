@@ -1,0 +1,28 @@
+package main
+
+import (
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// errAddrInUse is why nothing can listen on an address twice.
+const errAddrInUse = windows.WSAEADDRINUSE
+
+// watchSize does nothing: consoles do not tell.
+func watchSize(func()) (stop func()) { return func() {} }
+
+// enableEscapes makes the console out obey escape sequences, until reset is
+// called.
+func enableEscapes(out *os.File) (reset func(), err error) {
+	console := windows.Handle(out.Fd())
+	var mode uint32
+	if err := windows.GetConsoleMode(console, &mode); err != nil {
+		return nil, err
+	}
+	const escapes = windows.ENABLE_PROCESSED_OUTPUT | windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING
+	if err := windows.SetConsoleMode(console, mode|escapes); err != nil {
+		return nil, err
+	}
+	return func() { _ = windows.SetConsoleMode(console, mode) }, nil // the console may be gone
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/term"
+
+	"example.com/chatroom"
+)
+
+const (
+	// maxUnsent is how many lines may be typed ahead of a connection that takes
+	// none.
+	maxUnsent = 1024
+
+	// flushTimeout is how long the last lines typed may take to be sent when
+	// the user leaves.
+	flushTimeout = 2 * time.Second
+
+	// indent heads what follows the first line of a message on the screen. No
+	// name heads a line like that: names are followed by '>'.
+	indent = "  | "
+
+	// minWidth is the narrowest screen, in columns, on which text is folded.
+	minWidth = 24
+
+	// clearBelow clears the rest of the screen from the start of the line.
+	// term.Terminal clears the line being typed by its own count of columns,
+	// from the cursor up: it misses the rows below the cursor, and counts wide
+	// characters as one column.
+	clearBelow = "\r\x1b[J"
+)
+
+// A screen is the room on a terminal in raw mode: what is being typed stays
+// whole while messages arrive above it.
+type screen struct {
+	// Fixed after construction.
+	terminal *term.Terminal
+	paint    painter
+	rescue   func() // gives the terminal back before a panic ends the program
+
+	width atomic.Int32 // columns; 0 is not known
+	over  atomic.Bool  // nothing is shown any more
+}
+
+func newScreen(rw io.ReadWriter, name string, paint painter, rescue func()) *screen {
+	prompt := paint.name(name, visibleName(name)) + " > "
+	return &screen{terminal: term.NewTerminal(&keys{ReadWriter: rw}, prompt), paint: paint, rescue: rescue}
+}
+
+func (s *screen) setSize(width, height int) {
+	s.width.Store(int32(width))
+	_ = s.terminal.SetSize(width, height) // fails when the terminal does, which reading it tells
+}
+
+// Write shows a line of the log.
+func (s *screen) Write(record []byte) (int, error) {
+	s.notice(string(bytes.TrimSuffix(record, []byte("\n"))))
+	return len(record), nil
+}
+
+func (s *screen) notice(text string) { s.show("* " + visible(text)) }
+
+// show prints text above the line being typed.
+func (s *screen) show(text string) {
+	if !s.over.Load() {
+		_, _ = io.WriteString(s.terminal, clearBelow+text+"\n") // reading tells when the terminal has gone
+	}
+}
+
+// converse is the conversation over conn. See front.
+func (s *screen) converse(ctx context.Context, conn *chatroom.Conn) error {
+	defer s.over.Store(true)
+	defer conn.Close()
+	typed := make(chan string, maxUnsent) // closed by read
+	left := make(chan struct{})           // closed by send, when typed is and all of it is sent
+	quit := make(chan struct{})           // closed by read
+	ended := make(chan error, 1)          // by receive, once
+	go s.read(typed, quit)
+	go s.send(conn, typed, left)
+	go s.receive(conn, ended)
+	select {
+	case <-quit:
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+	select {
+	case <-left:
+	case <-time.After(flushTimeout): // a room that takes nothing keeps nobody
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// read queues the lines typed until the user leaves. It runs on a goroutine of
+// its own, which a blocked read may keep until the program exits. It does not
+// wait for the connection: the keys to leave are read here.
+func (s *screen) read(typed chan<- string, quit chan<- struct{}) {
+	defer s.restoreOnPanic()
+	defer close(quit)
+	defer close(typed)
+	for {
+		line, err := s.terminal.ReadLine()
+		if err != nil && !errors.Is(err, term.ErrPasteIndicator) {
+			return
+		}
+		if line == "" {
+			continue
+		}
+		select {
+		case typed <- line:
+		default:
+			s.notice("not sent, the server takes nothing: " + line)
+		}
+	}
+}
+
+// send sends what was typed. It runs on a goroutine of its own, which ends when
+// typed does.
+func (s *screen) send(conn *chatroom.Conn, typed <-chan string, left chan<- struct{}) {
+	defer s.restoreOnPanic()
+	defer close(left)
+	for line := range typed {
+		if err := conn.Send(context.Background(), []byte(line)); err != nil {
+			s.notice("not sent: " + line)
+		}
+	}
+}
+
+// receive shows what the room says until it ends. It runs on a goroutine of its
+// own, which ends with conn.
+func (s *screen) receive(conn *chatroom.Conn, ended chan<- error) {
+	defer s.restoreOnPanic()
+	for any := false; ; any = true {
+		m, err := conn.Receive(context.Background())
+		if err != nil {
+			ended <- roomEnd(err, any)
+			return
+		}
+		s.show(s.format(m))
+	}
+}
+
+// format returns m as it is shown: who says it, and the text, in lines that are
+// indented but for the first and fit the screen, so that neither a line end nor
+// the right edge of the screen lets a message go on as somebody else's.
+func (s *screen) format(m chatroom.Message) string {
+	width := int(s.width.Load())
+	name := visibleName(m.From)
+	if width >= minWidth {
+		// A name that went over the edge could go on as another.
+		name = clip(name, width/2)
+	}
+	var b strings.Builder
+	b.WriteString(s.paint.name(m.From, name) + " > ")
+	room := width - columns(name) - len(" > ")
+	for i, line := range strings.Split(string(m.Body), "\n") {
+		if i > 0 {
+			b.WriteString("\n" + indent)
+			room = width - len(indent)
+		}
+		line = visible(strings.TrimSuffix(line, "\r"))
+		if width < minWidth {
+			b.WriteString(line)
+			continue
+		}
+		for _, r := range line {
+			if room < runeColumns(r) {
+				b.WriteString("\n" + indent)
+				room = width - len(indent)
+			}
+			b.WriteRune(r)
+			room -= runeColumns(r)
+		}
+	}
+	return b.String()
+}
+
+// clip returns the beginning of s that fits limit columns, marked if it is not
+// the whole.
+func clip(s string, limit int) string {
+	if columns(s) <= limit {
+		return s
+	}
+	n := 1 // for the mark
+	for i, r := range s {
+		if n += runeColumns(r); n > limit {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
+
+func columns(s string) (n int) {
+	for _, r := range s {
+		n += runeColumns(r)
+	}
+	return n
+}
+
+// runeColumns returns the most columns that a terminal gives r. Wide characters
+// start with Hangul; to take all others from there for wide as well only folds
+// their lines early.
+func runeColumns(r rune) int {
+	if r < 0x1100 {
+		return 1
+	}
+	return 2
+}
+
+// restoreOnPanic gives the terminal back, so that the panic can be read and the
+// terminal used. Goroutines defer it.
+func (s *screen) restoreOnPanic() {
+	if v := recover(); v != nil {
+		s.rescue()
+		panic(v)
+	}
+}
+
+// keys is what is typed. Ctrl-C ends it, also where term.Terminal would take it
+// for a part of something: after a lone Escape it waits for the rest of a
+// sequence.
+type keys struct {
+	io.ReadWriter
+	interrupted bool
+}
+
+const ctrlC = 3
+
+func (k *keys) Read(p []byte) (int, error) {
+	switch {
+	case k.interrupted:
+		return 0, io.EOF
+	case len(p) == 0:
+		return 0, io.ErrShortBuffer // an endless sequence: better to end than to spin
+	}
+	n, err := k.ReadWriter.Read(p)
+	if i := bytes.IndexByte(p[:n], ctrlC); i >= 0 {
+		k.interrupted = true
+		n, err = i, nil
+	}
+	return n, err
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// shutdownTimeout is how long the members have to take what they are owed when
+// the room closes.
+const shutdownTimeout = 10 * time.Second
+
+// listenFlags are the flags that say where to host.
+type listenFlags struct {
+	addr      []string
+	cert, key string
+
+	addrs []address // set by check
+}
+
+func (f *listenFlags) register(fs *flag.FlagSet) {
+	fs.Func("addr", "", func(s string) error {
+		f.addr = append(f.addr, s)
+		return nil
+	})
+	fs.StringVar(&f.cert, "cert", "", "")
+	fs.StringVar(&f.key, "key", "", "")
+}
+
+// check parses the addresses, or the default one, and sees that the flags go
+// together.
+func (f *listenFlags) check() error {
+	if len(f.addr) == 0 {
+		f.addr = []string{defaultAddr}
+	}
+	for _, s := range f.addr {
+		a, err := parseAddress(s)
+		if err != nil {
+			return err
+		}
+		f.addrs = append(f.addrs, a)
+	}
+	files := f.cert != "" && f.key != ""
+	switch {
+	case f.needTLS() && !files:
+		return errors.New("a tls: address needs -cert and -key")
+	case !f.needTLS() && (f.cert != "" || f.key != ""):
+		return errors.New("-cert and -key need a tls: address")
+	}
+	return nil
+}
+
+func (f *listenFlags) needTLS() bool {
+	for _, a := range f.addrs {
+		if a.tls {
+			return true
+		}
+	}
+	return false
+}
+
+// listen listens on all the addresses, or on none. When it fails it also says
+// where.
+func (f *listenFlags) listen() (ls []net.Listener, failed address, err error) {
+	var config *tls.Config
+	if f.needTLS() {
+		if config, err = serverTLS(f.cert, f.key); err != nil {
+			return nil, address{}, err
+		}
+	}
+	for _, a := range f.addrs {
+		l, err := a.listen(config)
+		if err != nil {
+			for _, l := range ls {
+				_ = l.Close() // nobody has connected
+			}
+			return nil, a, err
+		}
+		ls = append(ls, l)
+	}
+	return ls, address{}, nil
+}
+
+// serve hosts a room until ctx ends, and then for as long as it takes to send
+// out what the members are owed, until now ends.
+func (p *program) serve(ctx, now context.Context, args []string) error {
+	fs := newFlags("serve")
+	var where listenFlags
+	where.register(fs)
+	quiet := fs.Bool("quiet", false, "")
+	if _, err := parseFlags(fs, args, 0); err != nil {
+		return err
+	}
+	if err := where.check(); err != nil {
+		return &usageError{fs.Name(), err}
+	}
+	ls, _, err := where.listen()
+	if err != nil {
+		return err
+	}
+	level := slog.LevelDebug // where the library logs what is said
+	if *quiet {
+		level = slog.LevelWarn
+	}
+	logger := newLogger(p.stderr, level)
+	srv := chatroom.NewServer(chatroom.WithLogger(logger))
+	ended := serveAll(srv, ls)
+
+	select {
+	case err = <-ended:
+		_ = shutdown(now, srv) // why the listener failed tells more
+		return err
+	case <-ctx.Done():
+		logger.Info("shutting down", "members", srv.Stats().Members)
+		return shutdown(now, srv)
+	}
+}
+
+// serveAll serves srv on each of ls, on goroutines that end with srv. The
+// channel has room for the error of each.
+func serveAll(srv *chatroom.Server, ls []net.Listener) <-chan error {
+	ended := make(chan error, len(ls))
+	for _, l := range ls {
+		go func() { ended <- srv.Serve(l) }()
+	}
+	return ended
+}
+
+// shutdown ends srv gracefully, or else, when that takes too long or now ends,
+// at once.
+func shutdown(now context.Context, srv *chatroom.Server) error {
+	ctx, cancel := context.WithTimeout(now, shutdownTimeout)
+	defer cancel()
+	err := srv.Shutdown(ctx)
+	if err == nil {
+		return nil
+	}
+	// The connections are closed now; it takes no time to tell their members'
+	// leaves, and the log is whole.
+	_ = srv.Shutdown(context.Background())
+	if now.Err() != nil {
+		return errors.New("ended at once, before the members had all they were owed")
+	}
+	return fmt.Errorf("some members did not take what they were owed within %v", shutdownTimeout)
+}
