@@ -154,6 +154,9 @@ func (s *Server) isClosing() bool {
 // clean goodbye, or why the connection never became a member, such as
 // [ErrNameRejected]. When ctx ends, the connection is closed and the error
 // matches ctx.Err().
+//
+// The deadlines of nc must work: the server's timeouts, and its graceful end, are
+// made of them.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	sess, err := s.register(nc)
 	if err != nil {

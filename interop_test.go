@@ -33,7 +33,7 @@ import (
 //   - Of writes that wait to be sent, several may share a segment. As long as
 //     all that is under way fits one, none is cut.
 //
-// So the long message is of 4 kB, and a burst is of less than 8 kB, after which
+// So the long message is of 14 kB, and a burst is of less than 8 kB, after which
 // everybody has to have printed everything before the next begins. What then
 // arrives cut was written cut.
 
@@ -53,7 +53,7 @@ func TestInteropConversation(t *testing.T) {
 			"",
 			"  spaces kept  ",
 			"naïve > 你好 🦀",
-			strings.Repeat("long ", 800),
+			strings.Repeat("long ", 2800),
 		}
 		for _, text := range texts {
 			for _, speaker := range members {

@@ -157,9 +157,7 @@ func (s *session) leave(reason error) error {
 // handshake reads the member's name.
 func (s *session) handshake() error {
 	if d := s.srv.cfg.handshakeTimeout; d > 0 {
-		if err := s.nc.SetDeadline(time.Now().Add(d)); err != nil {
-			return fmt.Errorf("chatroom: set handshake deadline: %w", err)
-		}
+		_ = s.nc.SetDeadline(time.Now().Add(d)) // fails only when the connection has ended, which reading tells better
 	}
 	name, ok, err := s.in.next()
 	for ; !ok && err == nil; name, ok, err = s.in.next() {
@@ -180,9 +178,7 @@ func (s *session) handshake() error {
 	case ruling != nil:
 		return fmt.Errorf("%w: %.100q: %w", ErrNameRejected, s.Name, ruling)
 	}
-	if err := s.nc.SetDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("chatroom: clear handshake deadline: %w", err)
-	}
+	_ = s.nc.SetDeadline(time.Time{}) // as above
 	return s.srv.admit(s)
 }
 
@@ -208,9 +204,7 @@ func (s *session) readMessages() error {
 			}
 		}
 		if s.srv.cfg.idleTimeout > 0 {
-			if err := s.nc.SetReadDeadline(time.Now().Add(s.srv.cfg.idleTimeout)); err != nil {
-				return fmt.Errorf("chatroom: set idle deadline: %w", err)
-			}
+			_ = s.nc.SetReadDeadline(time.Now().Add(s.srv.cfg.idleTimeout)) // as in handshake
 		}
 		// Both are set before they move the read deadline, so none is missed.
 		if s.stopping.Load() {
@@ -332,9 +326,7 @@ func (s *session) goneLocked() {
 func (s *session) write(p []byte) (int, error) {
 	timeout := s.srv.cfg.writeTimeout
 	if timeout > 0 {
-		if err := s.nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
-			return 0, fmt.Errorf("chatroom: set write deadline: %w", err)
-		}
+		_ = s.nc.SetWriteDeadline(time.Now().Add(timeout)) // as in handshake
 	}
 	if s.layered {
 		p = p[:min(len(p), maxRecord)]
@@ -398,6 +390,7 @@ func (s *session) abort(reason error) {
 
 func (s *session) closeConn() {
 	defer s.closer.Done()
+	s.srv.room.leave(&s.member) // first, so that a peer that finds itself hung up on is not listed
 	_ = s.nc.Close() // there is nobody to tell, and nothing to do about it
 }
 

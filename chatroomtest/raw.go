@@ -55,6 +55,13 @@ func (r *Raw) WantFrame(payload string) {
 	r.WantBytes(string(chatroom.AppendFrame(nil, []byte(payload))))
 }
 
+// Want fails the test unless the next bytes are this message: the sender's name
+// and the body, each as a frame.
+func (r *Raw) Want(from, body string) {
+	r.s.tb.Helper()
+	r.WantBytes(string(chatroom.AppendFrame(chatroom.AppendFrame(nil, []byte(from)), []byte(body))))
+}
+
 // WantClosed fails the test unless the next thing to come is the end of the
 // connection, cleanly or not.
 func (r *Raw) WantClosed() {

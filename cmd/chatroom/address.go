@@ -132,21 +132,5 @@ func (a address) dial(ctx context.Context, config *tls.Config) (net.Conn, error)
 	if !a.tls {
 		return new(net.Dialer).DialContext(ctx, a.network, a.addr)
 	}
-	c, err := (&tls.Dialer{Config: config}).DialContext(ctx, a.network, a.addr)
-	if err != nil {
-		return nil, err
-	}
-	return tlsConn{c, c.(*tls.Conn).CloseWrite}, nil
+	return (&tls.Dialer{Config: config}).DialContext(ctx, a.network, a.addr)
 }
-
-// A tlsConn is a TLS connection that shows no more than a TCP connection does:
-// that it can end one direction. The library says no goodbye over a connection
-// it knows to be layered; this program depends on that goodbye, for a pipe's
-// last lines, and its connections have no write deadline that would stand in
-// the way of one.
-type tlsConn struct {
-	net.Conn
-	closeWrite func() error
-}
-
-func (c tlsConn) CloseWrite() error { return c.closeWrite() }

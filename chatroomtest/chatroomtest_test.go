@@ -1,0 +1,355 @@
+package chatroomtest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"example.com/chatroom"
+	"example.com/chatroom/chatroomtest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// A recorder is a test that may fail without failing the one around it.
+type recorder struct {
+	testing.TB
+
+	cleanups []func()
+	failures []string
+}
+
+func (r *recorder) Helper()          {}
+func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.failures = append(r.failures, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// failureOf runs test with a T of its own, cleans up after it, and returns how it
+// failed.
+func failureOf(t *testing.T, test func(tb testing.TB)) string {
+	t.Helper()
+	r := &recorder{TB: t}
+	run := func(f func()) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			f()
+		}()
+		<-done
+	}
+	run(func() { test(r) })
+	for i := len(r.cleanups) - 1; i >= 0; i-- {
+		run(r.cleanups[i])
+	}
+	return strings.Join(r.failures, "\n")
+}
+
+// A failure says what was wanted, what came and who is in the room.
+func TestFailuresReadWell(t *testing.T) {
+	tests := []struct {
+		name string
+		test func(tb testing.TB)
+		want string
+	}{
+		{"nothing came", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			s.Join("bob")
+			s.Join("alice").Want("bob", "hello")
+		}, `chatroomtest: alice: want "hello" from "bob", got nothing; in the room: ["bob" "alice"]`},
+		{"another message", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			bob, alice := s.Join("bob"), s.Join("alice")
+			bob.Send("help")
+			alice.Want("bob", "hello")
+		}, `chatroomtest: alice: want "hello" from "bob", got "help" from "bob"; in the room: ["bob" "alice"]`},
+		{"closed", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			alice := s.Join("alice")
+			_ = s.Server.Close()
+			alice.Want("bob", "hello")
+		}, `chatroomtest: alice: want "hello" from "bob", got EOF; in the room: nobody`},
+		{"something", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			bob, alice := s.Join("bob"), s.Join("alice")
+			bob.Send("hello")
+			alice.WantNothing()
+		}, `chatroomtest: alice: want nothing, got "hello" from "bob"; in the room: ["bob" "alice"]`},
+		{"nothing but the end", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			alice := s.Join("alice")
+			_ = s.Server.Close()
+			alice.WantNothing()
+		}, `chatroomtest: alice: want nothing, got EOF; in the room: nobody`},
+		{"not closed", func(tb testing.TB) {
+			chatroomtest.NewServer(tb).Join("alice").WantClosed()
+		}, `chatroomtest: alice: want the connection closed, but it is open; in the room: ["alice"]`},
+		{"a message before the end", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			bob, alice := s.Join("bob"), s.Join("alice")
+			bob.Send("hello")
+			alice.WantClosed()
+		}, `chatroomtest: alice: want the connection closed, got "hello" from "bob"; in the room: ["bob" "alice"]`},
+		{"rejected", func(tb testing.TB) {
+			chatroomtest.NewServer(tb).Join("new\nline")
+		}, `chatroomtest: the server did not let "new\nline" in: EOF; is the name allowed?`},
+		{"members", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			s.Join("alice")
+			s.WantMembers("alice", "bob")
+		}, `chatroomtest: want members ["alice" "bob"], got ["alice"]`},
+		{"leave", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			s.Join("alice")
+			_ = s.WaitLeave("alice")
+		}, `chatroomtest: want "alice" to leave, but it did not; in the room: ["alice"]`},
+		{"not written", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb, chatroom.WithWriteTimeout(-1))
+			s.Join("alice")
+			_ = s.Broadcast("h", []byte("owed"))
+			s.WaitWritten()
+		}, `chatroomtest: not all is written: 25 bytes are owed; in the room: ["alice"]`},
+		{"send after close", func(tb testing.TB) {
+			alice := chatroomtest.NewServer(tb).Join("alice")
+			alice.Close()
+			alice.Send("hello")
+		}, `chatroomtest: alice: send "hello": chatroom: send: use of closed network connection`},
+		{"part", func(tb testing.TB) {
+			chatroomtest.NewServer(tb).Join("alice").SendPart("hello", 16)
+		}, `chatroomtest: alice: send 16 bytes of a frame of 15`},
+		{"raw bytes", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			raw := s.Raw()
+			raw.SendFrame("raw")
+			s.WantMembers("raw")
+			_ = s.Broadcast("h", []byte("hello"))
+			raw.WantFrame("H")
+		}, `chatroomtest: raw: want bytes "1         H", got "1         h" (<nil>); in the room: ["raw"]`},
+		{"raw nothing", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			raw := s.Raw()
+			raw.SendFrame("raw")
+			s.WantMembers("raw")
+			_ = s.Broadcast("h", []byte("hello"))
+			raw.WantNothing()
+		}, `chatroomtest: raw: want nothing, got byte "1"; in the room: ["raw"]`},
+		{"raw closed", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb, chatroom.WithHandshakeTimeout(-1))
+			s.Raw().WantClosed()
+		}, `chatroomtest: raw: want the connection closed, but it is open; in the room: nobody`},
+		{"raw send", func(tb testing.TB) {
+			raw := chatroomtest.NewServer(tb).Raw()
+			raw.Cut()
+			raw.SendFrame("late")
+		}, `chatroomtest: raw: send "4         late": write pipe pipe:1->pipe: use of closed network connection`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				assert.Equal(t, tt.want, failureOf(t, tt.test))
+			})
+		})
+	}
+}
+
+// A server of which something is left running fails its test.
+func TestCleanupFindsWhatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		failure := failureOf(t, func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb, chatroom.WithOnLeave(func(chatroom.Member, error) { <-release }))
+			s.Join("alice")
+		})
+		assert.Contains(t, failure, "the server did not end")
+		assert.Contains(t, failure, "1 connections are open")
+		assert.Contains(t, failure, "TestCleanupFindsWhatIsLeft", "the stacks show the hook")
+		close(release)
+		synctest.Wait()
+	})
+	assert.Empty(t, failureOf(t, func(tb testing.TB) { chatroomtest.NewServer(tb).Join("alice") }))
+}
+
+// Outside a bubble the same checks work against a real clock.
+func TestOutsideABubble(t *testing.T) {
+	failure := failureOf(t, func(tb testing.TB) {
+		s := chatroomtest.NewServer(tb)
+		bob, alice, raw := s.Join("bob"), s.Join("alice"), s.Raw()
+		alice.WantNothing()
+		raw.WantNothing()
+		raw.SendFrame("raw")
+		s.WantMembers("bob", "alice", "raw")
+		bob.Send("hello")
+		raw.Want("bob", "hello")
+		alice.Want("bob", "hello")
+		alice.Close()
+		bob.Cut()
+		if err := s.WaitLeave("alice"); err != nil {
+			tb.Errorf("alice left with %v", err)
+		}
+		_ = s.WaitLeave("bob")
+		s.WaitWritten()
+	})
+	assert.Empty(t, failure)
+}
+
+func TestHalfFramesAndCuts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t)
+		bob := s.Join("bob")
+		for n := 1; n < 15; n++ {
+			alice := s.Join("alice")
+			alice.SendPart("hello", n)
+			alice.Close()
+			require.ErrorIs(t, s.WaitLeave("alice"), io.ErrUnexpectedEOF)
+			alice = s.Join("alice")
+			alice.SendPart("hello", n)
+			alice.Cut()
+			require.ErrorIs(t, s.WaitLeave("alice"), syscall.ECONNRESET)
+		}
+		bob.WantNothing()
+	})
+}
+
+// A message that arrives while Join waits is not lost.
+func TestJoinReadsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *chatroomtest.Server
+		s = chatroomtest.NewServer(t, chatroom.WithOnJoin(func(chatroom.Member) {
+			for i := range 3 {
+				assert.NoError(t, s.Broadcast("host", fmt.Append(nil, i)))
+			}
+			time.Sleep(time.Hour)
+		}))
+		alice := s.Join("alice")
+		for i := range 3 {
+			alice.Want("host", fmt.Sprint(i))
+		}
+		alice.WantNothing()
+	})
+}
+
+func TestListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := chatroomtest.NewListener()
+		one, err := l.DialContext(t.Context(), "any", "thing")
+		require.NoError(t, err)
+		two, err := l.DialFrom(t.Context(), chatroomtest.Addr("10.1.2.3:4"))
+		require.NoError(t, err)
+		pending, err := l.DialContext(t.Context(), "", "")
+		require.NoError(t, err)
+
+		first, err := l.Accept()
+		require.NoError(t, err)
+		second, err := l.Accept()
+		require.NoError(t, err)
+		assert.Equal(t, "pipe:1", first.RemoteAddr().String())
+		assert.Equal(t, "pipe", first.RemoteAddr().Network())
+		assert.Equal(t, one.LocalAddr(), first.RemoteAddr())
+		assert.Equal(t, one.RemoteAddr(), first.LocalAddr())
+		assert.Equal(t, l.Addr(), first.LocalAddr())
+		assert.Equal(t, "10.1.2.3:4", second.RemoteAddr().String())
+		assert.Equal(t, two.LocalAddr(), second.RemoteAddr())
+
+		accepting := make(chan error, 1)
+		require.NoError(t, l.Close())
+		go func() {
+			_, err := l.Accept()
+			accepting <- err
+		}()
+		assert.Equal(t, net.ErrClosed, <-accepting)
+		_, err = l.Accept()
+		assert.Equal(t, net.ErrClosed, err)
+		assert.Equal(t, net.ErrClosed, l.Close())
+		_, err = pending.Read(make([]byte, 1))
+		assert.Equal(t, io.EOF, err, "what was not accepted is closed")
+		_, err = l.DialContext(t.Context(), "", "")
+		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+
+		go func() { _, _ = one.Write([]byte("x")) }()
+		_, err = first.Read(make([]byte, 1))
+		require.NoError(t, err, "what was accepted is not closed")
+		for _, nc := range []net.Conn{one, two, pending, first, second} {
+			_ = nc.Close()
+		}
+	})
+}
+
+func TestAcceptIsUnblocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := chatroomtest.NewListener()
+		results := make(chan error)
+		for range 3 {
+			go func() {
+				_, err := l.Accept()
+				results <- err
+			}()
+		}
+		synctest.Wait()
+		nc, err := l.DialContext(t.Context(), "", "")
+		require.NoError(t, err)
+		require.NoError(t, <-results)
+		require.NoError(t, nc.Close())
+		require.NoError(t, l.Close())
+		require.Equal(t, net.ErrClosed, <-results)
+		require.Equal(t, net.ErrClosed, <-results)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = l.DialContext(ctx, "", "")
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+func TestConnErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		connect := func() (near, far net.Conn) {
+			l := chatroomtest.NewListener()
+			near, err := l.DialContext(t.Context(), "", "")
+			require.NoError(t, err)
+			far, err = l.Accept()
+			require.NoError(t, err)
+			return near, far
+		}
+		buf := make([]byte, 1)
+		near, far := connect()
+		require.NoError(t, near.SetDeadline(time.Now().Add(time.Hour)))
+		_, err := near.Read(buf)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		_, err = near.Write(buf)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		var timeout net.Error
+		require.True(t, errors.As(err, &timeout) && timeout.Timeout())
+
+		require.NoError(t, near.Close())
+		_, err = near.Read(buf)
+		require.ErrorIs(t, err, net.ErrClosed)
+		_, err = near.Write(buf)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.ErrorIs(t, near.Close(), net.ErrClosed)
+		_, err = far.Read(buf)
+		require.Equal(t, io.EOF, err)
+		_, err = far.Write(buf)
+		require.ErrorIs(t, err, syscall.EPIPE)
+		require.NoError(t, far.Close())
+	})
+}

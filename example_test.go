@@ -1,0 +1,236 @@
+package chatroom_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/chatroom"
+	"example.com/chatroom/chatroomtest"
+)
+
+// A program embeds a room: it serves a listener, joins it twice, and ends it.
+func Example() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	listed := make(chan string)
+	s := chatroom.NewServer(chatroom.WithOnJoin(func(m chatroom.Member) { listed <- m.Name }))
+	go func() { _ = s.Serve(l) }() // returns ErrServerClosed
+	defer s.Close()
+
+	ctx := context.Background()
+	bob, err := chatroom.Dial(ctx, "tcp", l.Addr().String(), "bob")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer bob.Close()
+	fmt.Println(<-listed, "is in the room")
+
+	alice, err := chatroom.Dial(ctx, "tcp", l.Addr().String(), "alice")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer alice.Close()
+	fmt.Println(<-listed, "is in the room")
+
+	if err := alice.Send(ctx, []byte("hello, bob")); err != nil {
+		log.Fatal(err)
+	}
+	m, err := bob.Receive(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s > %s\n", m.From, m.Body)
+	// Output:
+	// bob is in the room
+	// alice is in the room
+	// alice > hello, bob
+}
+
+// The program that hosts the room greets who comes and tells who goes. Hooks may
+// call the server.
+func ExampleWithOnJoin() {
+	var s *chatroom.Server
+	left := make(chan struct{})
+	s = chatroom.NewServer(
+		chatroom.WithOnJoin(func(m chatroom.Member) {
+			_ = s.Broadcast("host", []byte("welcome, "+m.Name)) // fails only when the server ends
+		}),
+		chatroom.WithOnLeave(func(m chatroom.Member, reason error) {
+			fmt.Println(m.Name, "has left, reason:", reason)
+			close(left)
+		}),
+	)
+	defer s.Close()
+	l := chatroomtest.NewListener()
+	go func() { _ = s.Serve(l) }()
+
+	ctx := context.Background()
+	alice, err := chatroom.Dial(ctx, "", "", "alice", chatroom.WithDialer(l.DialContext))
+	if err != nil {
+		log.Fatal(err)
+	}
+	m, err := alice.Receive(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s > %s\n", m.From, m.Body)
+	if err := alice.Close(); err != nil {
+		log.Fatal(err)
+	}
+	<-left
+	// Output:
+	// host > welcome, alice
+	// alice has left, reason: <nil>
+}
+
+// Names have a rule, which a program can replace.
+func ExampleWithNameRule() {
+	s := chatroom.NewServer(chatroom.WithNameRule(func(name string) error {
+		if !strings.HasPrefix(name, "player-") {
+			return errors.New("want player-SOMETHING")
+		}
+		return nil
+	}))
+	defer s.Close()
+	client, server := net.Pipe()
+	defer client.Close()
+	go func() { _, _ = client.Write(chatroom.AppendFrame(nil, []byte("mallory"))) }()
+	err := s.ServeConn(context.Background(), server)
+	fmt.Println(errors.Is(err, chatroom.ErrNameRejected))
+	fmt.Println(err)
+	// Output:
+	// true
+	// chatroom: name rejected: "mallory": want player-SOMETHING
+}
+
+// A room on a Unix socket, one client of which ranges over what it receives.
+func ExampleServer_Serve_unix() {
+	dir, err := os.MkdirTemp("", "chatroom")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := net.Listen("unix", filepath.Join(dir, "room"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	listed := make(chan struct{})
+	s := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { close(listed) }))
+	go func() { _ = s.Serve(l) }()
+
+	ctx := context.Background()
+	alice, err := chatroom.Dial(ctx, "unix", l.Addr().String(), "alice")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer alice.Close()
+	<-listed
+	for _, line := range []string{"one", "two", "three"} {
+		if err := s.Broadcast("host", []byte(line)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	go func() { _ = s.Shutdown(ctx) }() // writes out what alice is owed first
+
+	for m, err := range alice.Messages(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s > %s\n", m.From, m.Body)
+	}
+	fmt.Println("the room is closed")
+	// Output:
+	// host > one
+	// host > two
+	// host > three
+	// the room is closed
+}
+
+// A server ends gracefully: it takes no more messages, writes out what members
+// are owed, and waits for the leave hooks. Serve returns at once.
+func ExampleServer_Shutdown() {
+	s := chatroom.NewServer()
+	l := chatroomtest.NewListener()
+	served := make(chan error)
+	go func() { served <- s.Serve(l) }()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		log.Print("some members were cut off: ", err)
+	}
+	fmt.Println(<-served)
+	// Output: chatroom: server closed
+}
+
+// A connection that something else accepted, such as an SSH server or an HTTP
+// handler that upgrades, is served by itself.
+func ExampleServer_ServeConn() {
+	s := chatroom.NewServer()
+	defer s.Close()
+	theirs, ours := net.Pipe()
+	served := make(chan error)
+	go func() { served <- s.ServeConn(context.Background(), ours) }()
+
+	alice, err := chatroom.NewConn(context.Background(), theirs, "alice")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := alice.Close(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("a clean goodbye:", <-served)
+	// Output: a clean goodbye: <nil>
+}
+
+// A frame is a header of ten bytes and the payload.
+func ExampleAppendFrame() {
+	wire := chatroom.AppendFrame(nil, []byte("alice"))
+	wire = chatroom.AppendFrame(wire, []byte("hello"))
+	fmt.Printf("%q\n", wire)
+	// Output: "5         alice5         hello"
+}
+
+// A frame is read without trusting its header further than the limit.
+func ExampleReadFrame() {
+	payload, err := chatroom.ReadFrame(strings.NewReader("5         alice"), 64)
+	fmt.Printf("%q %v\n", payload, err)
+	_, err = chatroom.ReadFrame(strings.NewReader("9999999999"), 64)
+	fmt.Println(errors.Is(err, chatroom.ErrFrameTooLarge))
+	_, err = chatroom.ReadFrame(strings.NewReader("GET / HTTP"), 64)
+	fmt.Println(err)
+	// Output:
+	// "alice" <nil>
+	// true
+	// chatroom: bad frame header "GET / HTTP": want digits padded with spaces
+}
+
+// A program's own test of its room needs no socket and no sleep: an hour passes
+// at once inside a synctest bubble. This one would be TestIdle in a file of the
+// program's, called by go test.
+func Example_test() {
+	testIdle := func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := chatroomtest.NewServer(t, chatroom.WithIdleTimeout(time.Hour))
+			alice, bob := s.Join("alice"), s.Join("bob")
+			alice.Send("anyone here?")
+			bob.Want("alice", "anyone here?")
+			alice.WantNothing() // not even her own message
+			alice.WantClosed()  // an hour later
+		})
+	}
+	fmt.Println(testing.RunTests(func(pat, str string) (bool, error) { return true, nil },
+		[]testing.InternalTest{{Name: "TestIdle", F: testIdle}}))
+	// Output: true
+}
