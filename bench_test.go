@@ -86,7 +86,7 @@ func BenchmarkBroadcast(b *testing.B) {
 	for _, network := range []string{"tcp", "pipe"} {
 		for _, members := range []int{10, 100, 1000} {
 			b.Run(fmt.Sprintf("%s/members=%d", network, members), func(b *testing.B) {
-				var l net.Listener = listenTCP(b)
+				l := listenTCP(b)
 				dial := func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }
 				if network == "pipe" {
 					_ = l.Close()

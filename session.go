@@ -88,8 +88,9 @@ func newSession(srv *Server, nc net.Conn) *session {
 func (s *session) run() {
 	if s.enter() == nil {
 		// A goroutine that has never called deep has a small stack, and this is
-		// the one that is there for every idle member.
-		go s.stay()
+		// the one that is there for every idle member. Hooks and the log tell
+		// why it ends.
+		go func() { _ = s.stay() }()
 	}
 }
 
@@ -391,7 +392,7 @@ func (s *session) abort(reason error) {
 func (s *session) closeConn() {
 	defer s.closer.Done()
 	s.srv.room.leave(&s.member) // first, so that a peer that finds itself hung up on is not listed
-	_ = s.nc.Close() // there is nobody to tell, and nothing to do about it
+	_ = s.nc.Close()            // there is nobody to tell, and nothing to do about it
 }
 
 // finish takes the member off the list, closes the connection and waits for the

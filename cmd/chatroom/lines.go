@@ -58,7 +58,7 @@ func (l *lines) run(ctx context.Context, conn *chatroom.Conn) error {
 			}
 			_ = conn.Close() // having waited for the server to take all of it
 			select {
-			case <-ended:
+			case <-ended: //nolint:errcheck // this end closed it
 			case <-ctx.Done():
 			}
 			return err

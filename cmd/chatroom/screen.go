@@ -59,7 +59,9 @@ func (s *screen) setSize(width, height int) {
 	_ = s.terminal.SetSize(width, height) // fails when the terminal does, which reading it tells
 }
 
-// Write shows a line of the log.
+// Write shows a line of the log. It never fails, as a log has nobody to tell.
+//
+//nolint:unparam // it is an io.Writer
 func (s *screen) Write(record []byte) (int, error) {
 	s.notice(string(bytes.TrimSuffix(record, []byte("\n"))))
 	return len(record), nil

@@ -1,0 +1,76 @@
+// Package chatroom embeds a chat room in any program. A [Server] hosts it over
+// any [net.Listener] or [net.Conn] (TCP, TLS, Unix sockets, pipes in memory, what
+// an SSH server or a WebSocket gives), and a [Conn] joins it:
+//
+//	s := chatroom.NewServer()
+//	go s.Serve(listener)
+//
+//	c, err := chatroom.Dial(ctx, "tcp", "localhost:4321", "alice")
+//	err = c.Send(ctx, []byte("hello"))
+//	for m, err := range c.Messages(ctx) { ... }
+//
+// It speaks the protocol of the well-known Python chat-room tutorials, so their
+// clients and servers work with it unmodified. Importing it compiles the standard
+// library only.
+//
+// # Wire protocol
+//
+// A frame is a header of ten ASCII bytes, the payload's length in bytes in
+// decimal, left-justified and padded with spaces, and the payload. A client's
+// first frame is its name, each one after it a message. A server sends, for each
+// message, the sender's name as a frame and the message as a frame; never one
+// without the other, and to everyone but its sender. There are no answers,
+// acknowledgements or pings. Payloads are UTF-8 by convention and any bytes by
+// protocol. See [AppendFrame] and [ReadFrame].
+//
+// # What a room promises
+//
+//   - Order. All members see one sequence of messages, less their own. What one
+//     member sends stays in order.
+//   - Exclusion. Nobody receives a message of their own. It goes by connection:
+//     members may share a name.
+//   - Membership. A member receives exactly what is published after its join and
+//     before its leave.
+//   - Isolation. A member that does not read does not hold up the others' writes.
+//   - Bounded memory. What members are behind is held once for the room, up to
+//     [WithBacklog]. Nothing is reserved that a peer has only announced.
+//   - Clean-up. However a member goes, it leaves the list at once, its goroutines
+//     end, its connection is closed, and [WithOnLeave] hooks are told once, with
+//     the reason.
+//   - No silent loss. A message read whole reaches every member that keeps up. One
+//     that does not is disconnected with [ErrSlowConsumer]: the hooks, the log
+//     and [Stats] tell.
+//
+// A client's half, and what no protocol without acknowledgements can promise:
+// [Conn.Send] returning nil means that the connection took the message, not that
+// anybody has it.
+//
+// # Pace and slow consumers
+//
+// A room goes at the pace of its middle member. While more than half of the
+// members are far behind, by more than half of the backlog, the messages of
+// members wait until the middle has caught up; so a member that floods evicts
+// nobody. A member that is the whole backlog behind while the middle is not is
+// far slower than the room, and is disconnected, after a grace of between 50 ms
+// and 2 s in which it may catch up once and publishing waits. In a room of two, or with exactly half
+// of the members far behind, publishing waits as well, as long as one of those
+// takes anything within 5 s. [Server.Broadcast] never waits.
+//
+// A member that takes nothing at all for [WithWriteTimeout] is disconnected
+// however little it is behind.
+//
+// # Concurrency
+//
+// All methods of a Server and of a Conn may be called at once from any goroutine.
+// Hooks run on the goroutine of the member that they are about and may call the
+// server, its end included. Bytes that are passed in may be reused when the call
+// returns; bytes that come out belong to the caller.
+//
+// An idle member costs one goroutine with a small stack and a read buffer of 256
+// bytes. Writing takes a goroutine only while something is owed.
+//
+// # Testing
+//
+// Package [example.com/chatroom/chatroomtest] tests programs that embed a room,
+// without ports or sleeps, also with the fake clock of [testing/synctest].
+package chatroom
