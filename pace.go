@@ -145,7 +145,7 @@ func (r *room) unmarkLocked(m *member) {
 
 // posLocked returns the position up to which m has been written to.
 func (r *room) posLocked(m *member) int64 {
-	if m.idleAt >= 0 {
+	if m.idleAt >= 0 || m.deaf {
 		return r.log.end
 	}
 	return m.pos.Load()

@@ -96,7 +96,8 @@ type member struct {
 	gaps atomic.Bool
 
 	elem   *list.Element // nil before the join and after the leave
-	idleAt int           // index in room.idle; -1 while there is a writer
+	idleAt int           // index in room.idle; -1 while there is a writer, and when deaf
+	deaf   bool          // its writer has failed: it receives nothing more, and counts as caught up
 	skips  []span        // the member's own messages, ahead of the cursor
 
 	// The member's part in room.pace.
@@ -230,7 +231,7 @@ func (r *room) broadcast(prefix, body []byte) error {
 // it is released before writers are started.
 func (r *room) appendAndUnlock(sender *member, prefix []byte, messages ...[]byte) {
 	start, from := r.log.cursor(), r.log.end
-	if sender != nil && sender.idleAt < 0 {
+	if sender != nil && sender.idleAt < 0 && !sender.deaf {
 		to := from
 		for _, body := range messages {
 			to += int64(len(prefix) + headerLen + len(body))
@@ -402,6 +403,18 @@ func (r *room) tryIdle(m *member) bool {
 	}
 	m.retire()
 	return true
+}
+
+// deafen ends m's writer, which has failed. m may still publish until it leaves.
+func (r *room) deafen(m *member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m.deaf = true
+	m.skips = nil
+	m.gaps.Store(false)
+	m.retire()
+	r.unmarkLocked(m)
+	r.progressLocked(m, r.log.end)
 }
 
 // retire drops what m's writer held, because the writer ends.

@@ -279,7 +279,7 @@ func (s *session) writeLoop() {
 		n, err := s.write(run)
 		s.srv.room.wrote(&s.member, n)
 		if err != nil {
-			s.retire()
+			s.srv.room.deafen(&s.member)
 			s.writeFailed(err)
 			return
 		}
