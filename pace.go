@@ -71,9 +71,9 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 	now := time.Now()
 	grace := min(max(r.clockLocked(from, now), minGrace), maxGrace)
 	r.pace.far, r.pace.late, r.pace.stuck = 0, 0, 0
-	for e := r.members.Front(); e != nil; {
+	var slow []*member
+	for e := r.members.Front(); e != nil; e = e.Next() {
 		m := e.Value.(*member)
-		e = e.Next() // before m is removed
 		pos := r.posLocked(m)
 		behind := r.log.end - pos
 		if far := behind > r.backlog/2; far != m.far {
@@ -89,15 +89,16 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 		}
 		m.late = over && patient && now.Before(m.lateUntil)
 		if over && !m.late {
-			m.far, m.stuck = false, false // not counted yet
-			r.counts.slow++
 			m.evict(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.backlog))
-			r.removeLocked(m)
-			continue
+			slow = append(slow, m)
 		}
 		m.stuck = m.stuck && m.far && pos == m.seenPos
 		r.markLocked(m, +1)
 	}
+	for _, m := range slow {
+		r.removeLocked(m)
+	}
+	r.counts.slow += uint64(len(slow))
 	if !r.pace.held && r.mustHoldLocked() {
 		r.pace.held = true
 		r.pace.gate = make(chan struct{})
