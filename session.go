@@ -53,6 +53,9 @@ type session struct {
 	// Owned by the leading goroutine.
 	in frameReader
 
+	// Owned by the writer.
+	writeBy time.Time // nc's write deadline
+
 	// stopping says to read no more. It is set before the read deadline is
 	// moved to the past.
 	stopping atomic.Bool
@@ -325,24 +328,47 @@ func (s *session) goneLocked() {
 // write writes some of p. It fails only when the connection is broken or took
 // nothing at all within the write timeout.
 func (s *session) write(p []byte) (int, error) {
-	timeout := s.srv.cfg.writeTimeout
-	if timeout > 0 {
-		_ = s.nc.SetWriteDeadline(time.Now().Add(timeout)) // as in handshake
-	}
 	if s.layered {
 		p = p[:min(len(p), maxRecord)]
 	}
-	n, err := s.nc.Write(p)
+	timeout := s.srv.cfg.writeTimeout
+	if timeout <= 0 {
+		return s.writeOnce(p)
+	}
+	// A deadline is a timer, which not every write is worth: that of an earlier
+	// write serves until it has passed. A write that meets it too early has its
+	// own from then on, where it can be resumed.
+	start := time.Now()
+	if s.layered || !start.Before(s.writeBy) {
+		s.setWriteBy(start.Add(timeout))
+	}
+	n, err := s.writeOnce(p)
+	late := errors.Is(err, os.ErrDeadlineExceeded)
+	if late && n == 0 && !s.layered && time.Since(start) < timeout {
+		s.setWriteBy(start.Add(timeout))
+		n, err = s.writeOnce(p)
+		late = errors.Is(err, os.ErrDeadlineExceeded)
+	}
 	switch {
-	case err == nil:
+	case late && n > 0:
 		return n, nil
-	case !errors.Is(err, os.ErrDeadlineExceeded):
-		return n, fmt.Errorf("chatroom: write message: %w", err)
-	case n > 0:
-		return n, nil
-	default:
+	case late:
 		return 0, fmt.Errorf("%w: took nothing for %v: %w", ErrSlowConsumer, timeout, err)
 	}
+	return n, err
+}
+
+func (s *session) writeOnce(p []byte) (int, error) {
+	n, err := s.nc.Write(p)
+	if err != nil {
+		err = fmt.Errorf("chatroom: write message: %w", err)
+	}
+	return n, err
+}
+
+func (s *session) setWriteBy(t time.Time) {
+	s.writeBy = t
+	_ = s.nc.SetWriteDeadline(t) // as in handshake
 }
 
 // stop ends the reading; what has been read is passed on.
