@@ -91,7 +91,8 @@ func newConn(ctx context.Context, nc net.Conn, name string, cfg dialConfig) (*Co
 }
 
 // Send sends body as one message to everyone else in the room. It blocks until
-// the connection has taken all of it, and keeps no part of body. An empty body
+// the connection has taken all of it, which a server that holds its room back
+// for the slower members makes it wait for, and keeps no part of body. An empty body
 // is a message. A body over [WithMaxMessage] is [ErrFrameTooLarge], and nothing
 // is sent.
 //

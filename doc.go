@@ -6,7 +6,9 @@
 //	go s.Serve(listener)
 //
 //	c, err := chatroom.Dial(ctx, "tcp", "localhost:4321", "alice")
+//	...
 //	err = c.Send(ctx, []byte("hello"))
+//	...
 //	for m, err := range c.Messages(ctx) { ... }
 //
 // It speaks the protocol of the well-known Python chat-room tutorials, so their
@@ -29,14 +31,17 @@
 //     member sends stays in order.
 //   - Exclusion. Nobody receives a message of their own. It goes by connection:
 //     members may share a name.
-//   - Membership. A member receives exactly what is published after its join and
-//     before its leave.
-//   - Isolation. A member that does not read does not hold up the others' writes.
+//   - Membership. A member receives exactly what the others publish after its join
+//     and before its leave.
+//   - Isolation. A member that does not read delays nothing that is written to the
+//     others.
 //   - Bounded memory. What members are behind is held once for the room, up to
 //     [WithBacklog]. Nothing is reserved that a peer has only announced.
-//   - Clean-up. However a member goes, it leaves the list at once, its goroutines
-//     end, its connection is closed, and [WithOnLeave] hooks are told once, with
-//     the reason.
+//   - Clean-up. However a member goes, it leaves the list as soon as its connection
+//     tells, its goroutines end, its connection is closed, and [WithOnLeave] hooks
+//     are told once, with the reason. A member whose own messages are being held,
+//     or whose join hook blocks, is not read from, so its end shows when that
+//     does.
 //   - No silent loss. A message read whole reaches every member that keeps up. One
 //     that does not is disconnected with [ErrSlowConsumer]: the hooks, the log
 //     and [Stats] tell.
@@ -57,7 +62,8 @@
 // takes anything within 5 s. [Server.Broadcast] never waits.
 //
 // A member that takes nothing at all for [WithWriteTimeout] is disconnected
-// however little it is behind.
+// however little it is behind. One that vanishes without a word and is owed
+// nothing is noticed by TCP's keep-alive, or by [WithIdleTimeout].
 //
 // # Concurrency
 //

@@ -94,9 +94,12 @@ func ExampleWithOnJoin() {
 	// alice has left, reason: <nil>
 }
 
-// Names have a rule, which a program can replace.
+// Names have a rule, which a program can replace or add to.
 func ExampleWithNameRule() {
 	s := chatroom.NewServer(chatroom.WithNameRule(func(name string) error {
+		if err := chatroom.CheckName(name); err != nil {
+			return err
+		}
 		if !strings.HasPrefix(name, "player-") {
 			return errors.New("want player-SOMETHING")
 		}

@@ -52,7 +52,7 @@ func newServerConfig(opts []ServerOption) serverConfig {
 		writeTimeout:     DefaultWriteTimeout,
 		backlog:          DefaultBacklog,
 		logger:           slog.New(slog.DiscardHandler),
-		nameRule:         checkName,
+		nameRule:         CheckName,
 	}
 	for _, o := range opts {
 		o.applyServer(&c)
@@ -186,27 +186,29 @@ func WithLogger(l *slog.Logger) ServerOption {
 	})
 }
 
-// WithNameRule replaces the rule for members' names. A connection whose name
-// rule returns an error for is closed; [ErrNameRejected] wraps that error.
-// Several members may have the same name: the rule sees one name at a time.
+// WithNameRule replaces the rule for members' names, [CheckName], which most
+// rules should begin with: without it names may be of any bytes, and as long as
+// messages. A connection for whose name rule returns an error is closed;
+// [ErrNameRejected] wraps that error. A rule cannot keep names unique: it runs
+// before the member is listed, at once with those of other connections.
 //
-// The rule runs on the connection's goroutine, at once with those of other
-// connections. It may block, which delays this connection alone, and it may
-// call the server.
+// The rule runs on the connection's goroutine. It may block, which delays this
+// connection alone, and it may call the server. If it panics, the stack is
+// logged and the connection is closed.
 //
-// The default, and nil, accepts valid UTF-8 of 1 to 64 bytes without control
-// characters.
+// The default, and nil, is CheckName.
 func WithNameRule(rule func(name string) error) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		if rule == nil {
-			rule = checkName
+			rule = CheckName
 		}
 		c.nameRule = rule
 	})
 }
 
-// checkName is the default name rule.
-func checkName(name string) error {
+// CheckName is the default name rule: valid UTF-8 of 1 to 64 bytes without control
+// characters. The error says what is wrong, and does not repeat the name.
+func CheckName(name string) error {
 	switch {
 	case name == "":
 		return fmt.Errorf("empty")

@@ -126,8 +126,8 @@ func (s *session) enter() (err error) {
 // refuse ends a connection that was never a member.
 func (s *session) refuse(err error) error {
 	defer s.srv.unregister(s)
+	s.srv.countRefused() // before the peer can see that it is
 	err = s.finish(err)
-	s.srv.countRefused()
 	s.srv.log(slog.LevelWarn, "refused", slog.Any("remote", s.RemoteAddr), slog.Any("reason", err))
 	return err
 }

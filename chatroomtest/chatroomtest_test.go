@@ -114,6 +114,9 @@ func TestFailuresReadWell(t *testing.T) {
 		{"rejected", func(tb testing.TB) {
 			chatroomtest.NewServer(tb).Join("new\nline")
 		}, `chatroomtest: the server did not let "new\nline" in: EOF; is the name allowed?`},
+		{"not refused", func(tb testing.TB) {
+			_ = chatroomtest.NewServer(tb).WantRefused("alice")
+		}, `chatroomtest: want "alice" refused, but it is let in; in the room: ["alice"]`},
 		{"members", func(tb testing.TB) {
 			s := chatroomtest.NewServer(tb)
 			s.Join("alice")
@@ -213,6 +216,15 @@ func TestOutsideABubble(t *testing.T) {
 	assert.Empty(t, failure)
 }
 
+func TestWantRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t)
+		require.ErrorIs(t, s.WantRefused(""), chatroom.ErrNameRejected)
+		require.NoError(t, s.Server.Close())
+		require.ErrorIs(t, s.WantRefused("late"), chatroom.ErrServerClosed)
+	})
+}
+
 func TestHalfFramesAndCuts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t)
@@ -239,7 +251,7 @@ func TestJoinReadsAhead(t *testing.T) {
 			for i := range 3 {
 				assert.NoError(t, s.Broadcast("host", fmt.Append(nil, i)))
 			}
-			time.Sleep(time.Hour)
+			time.Sleep(time.Second) // in which alice, who is in Join, reads one
 		}))
 		alice := s.Join("alice")
 		for i := range 3 {

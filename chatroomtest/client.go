@@ -173,7 +173,7 @@ func (c *Client) receiveSettled() received {
 }
 
 // WantClosed fails the test unless the next thing to come is the end of the
-// connection, cleanly or not.
+// connection, cleanly or not. Inside a bubble it waits for up to a day.
 func (c *Client) WantClosed() {
 	c.s.tb.Helper()
 	switch m, err := c.Receive(); {

@@ -33,7 +33,8 @@
 // [Client.Close] says goodbye. [Client.Cut] does not: the server finds the
 // connection reset. [Client.SendPart] leaves a frame unfinished. [Server.Raw] is
 // a connection on which the test writes and reads the bytes itself.
-// [Server.WaitLeave] returns why somebody left.
+// [Server.WaitLeave] returns why somebody left, [Server.WantRefused] why somebody
+// was not let in.
 //
 // # Transports
 //

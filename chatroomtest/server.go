@@ -182,6 +182,9 @@ func (s *Server) guard(nc net.Conn, op func() error) error {
 // join hooks have returned: no message published after it can miss the client.
 // It fails the test if the server turns the client away.
 //
+// A message that arrives while Join waits is read, and is the first that the
+// Client receives. To test a member that does not read, count on one more.
+//
 // The client is closed by tb.Cleanup. [chatroom.WithDialer] has no effect; see
 // [Server.JoinConn].
 func (s *Server) Join(name string, opts ...chatroom.DialOption) *Client {
@@ -204,6 +207,32 @@ func (s *Server) JoinConn(nc net.Conn, name string, opts ...chatroom.DialOption)
 	c := &Client{Conn: cc, s: s, nc: nc}
 	c.Member = c.awaitJoin(ctx, name)
 	return c
+}
+
+// WantRefused connects as name, in memory whatever the server's listener, and
+// fails the test if the room lets it in. It returns why not, the error of
+// [chatroom.Server.ServeConn], which matches [chatroom.ErrNameRejected] if it is
+// for the name.
+func (s *Server) WantRefused(name string) error {
+	s.tb.Helper()
+	ctx, cancel := s.timeout()
+	defer cancel()
+	near, far := pipe(Addr(network+":refused"), Addr(network))
+	defer near.Close()
+	served := make(chan error, 1)
+	go func() { served <- s.ServeConn(ctx, far) }() // ends with near, or ctx
+	go func() { _, _ = near.Write(chatroom.AppendFrame(nil, []byte(name))) }()
+	for {
+		changed := s.change()
+		if _, ok := s.claimJoin(name, near.LocalAddr()); ok {
+			s.tb.Fatalf("chatroomtest: want %q refused, but it is let in; in the room: %s", name, s.names())
+		}
+		select {
+		case err := <-served:
+			return err
+		case <-changed:
+		}
+	}
 }
 
 // Raw connects without a word: the test writes and reads the bytes. The

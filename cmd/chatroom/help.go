@@ -3,14 +3,14 @@ package main
 // helps are the texts that -h prints, by subcommand. Each fits a screen of 24
 // lines and 80 columns.
 var helps = map[string]string{
-	"": `Usage: chatroom [-name NAME] [-addr ADDR] [-follow]
+	"": `Usage: chatroom [-name NAME] [-addr ADDR] [-cert FILE -key FILE] [-follow]
        chatroom serve [-addr ADDR]...
        chatroom join [-name NAME] [ADDR]
 
 Without a command, chatroom hosts a room and joins it from this terminal.
 "chatroom serve" only hosts and "chatroom join" only joins: see their -h.
 
-  -name NAME   your name in the room (default: your login name)
+  -name NAME   your name in the room (default: $USER, or guest)
   -addr ADDR   where to host (default 127.0.0.1:4321, this machine alone)
   -cert FILE   with a tls: address, the certificate chain, in PEM
   -key FILE    with a tls: address, the certificate's private key, in PEM
@@ -53,7 +53,7 @@ off, 2 for a mistake in the command line.
 Joins the room at ADDR: HOST:PORT, unix:PATH or tls:HOST:PORT (default
 127.0.0.1:4321).
 
-  -name NAME         your name in the room (default: your login name)
+  -name NAME         your name in the room (default: $USER, or guest)
   -follow            not on a terminal: stay after the end of the input, until
                      the server closes the room or a signal
   -ca FILE           with tls:, trust the certificates in FILE, in PEM, instead

@@ -24,8 +24,9 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	if err := where.check(); err != nil {
 		return &usageError{fs.Name(), err}
 	}
-	if *name == "" {
-		*name = loginName()
+	var err error
+	if *name, err = userName(fs.Name(), *name); err != nil {
+		return err
 	}
 	ls, failed, err := where.listen()
 	switch {

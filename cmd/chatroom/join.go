@@ -71,8 +71,8 @@ func (p *program) join(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *name == "" {
-		*name = loginName()
+	if *name, err = userName(fs.Name(), *name); err != nil {
+		return err
 	}
 	rest = append(rest, defaultAddr)
 	where, err := parseAddress(rest[0])

@@ -58,7 +58,10 @@ func (l *lines) run(ctx context.Context, conn *chatroom.Conn) error {
 			}
 			_ = conn.Close() // having waited for the server to take all of it
 			select {
-			case <-ended: //nolint:errcheck // this end closed it
+			case end := <-ended:
+				if err == nil && errors.Is(end, errEarlyEnd) {
+					return end // before this end closed it
+				}
 			case <-ctx.Done():
 			}
 			return err

@@ -205,11 +205,33 @@ func TestServerGoes(t *testing.T) {
 	assert.Contains(t, b.stderr.String(), "is the name allowed?", "nothing had come")
 }
 
+// A server that does not want the name hangs up, with input to come and without.
 func TestNameRejected(t *testing.T) {
-	server, addr := startServer(t, "127.0.0.1:0")
-	r := startRun(t, "join", "-name", "bad\x1bname", addr)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, err = chatroom.ReadFrame(nc, 100)
+			assert.NoError(t, err)
+			assert.NoError(t, nc.Close())
+		}
+	}()
+	r := startRun(t, "join", "-name", "a", l.Addr().String())
 	assert.Equal(t, 1, r.wait())
 	assert.Regexp(t, `^chatroom: [^\n]*\(is the name allowed\?\)[^\n]*\n$`, r.stderr.String())
+}
+
+// What a peer sends as its name is quoted in the server's log.
+func TestRefusedNameInLog(t *testing.T) {
+	server, addr := startServer(t, "127.0.0.1:0")
+	conn, err := chatroom.Dial(t.Context(), "tcp", addr, "bad\x1bname")
+	require.NoError(t, err)
+	defer conn.Close()
 	assert.Contains(t, server.stderr.await("msg=refused"), `\\x1b`)
 }
 
@@ -329,9 +351,15 @@ func TestHost(t *testing.T) {
 	assert.NoFileExists(t, path)
 }
 
-func TestHostNameRejected(t *testing.T) {
-	status, stdout, stderr := runToEnd(t, "hi\n", "-addr", "127.0.0.1:0", "-name", "bad\x1bname")
-	assert.Equal(t, 1, status)
-	assert.Empty(t, stdout)
-	assert.Regexp(t, `^chatroom: name rejected: [^\n]+\n$`, stderr)
+// A name that servers refuse by default is a mistake in the command line.
+func TestBadName(t *testing.T) {
+	for _, args := range [][]string{
+		{"-addr", "127.0.0.1:0", "-name", "bad\x1bname"},
+		{"join", "-name", strings.Repeat("x", 65), "127.0.0.1:1"},
+	} {
+		status, stdout, stderr := runToEnd(t, "hi\n", args...)
+		assert.Equal(t, 2, status)
+		assert.Empty(t, stdout)
+		assert.Regexp(t, `^chatroom: name "[^\n]+\n$`, stderr)
+	}
 }

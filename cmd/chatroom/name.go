@@ -1,14 +1,30 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"example.com/chatroom"
 )
 
 // maxLoginName is the longest name, in bytes, that servers accept by default.
 const maxLoginName = 64
+
+// userName returns name, or if it is empty the login name. What a server with the
+// default rule would refuse is a usage error of command's: the protocol has no
+// answer to a name, so this is the place to say it clearly.
+func userName(command, name string) (string, error) {
+	if name == "" {
+		return loginName(), nil
+	}
+	if err := chatroom.CheckName(name); err != nil {
+		return "", &usageError{command, fmt.Errorf("name %q: %w", name, err)}
+	}
+	return name, nil
+}
 
 // loginName returns the user's login name in a form that servers accept, or
 // "guest".
