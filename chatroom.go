@@ -296,8 +296,9 @@ func (s *Server) Flush(ctx context.Context) error { return s.room.flush(ctx) }
 // When ctx ends first, it closes the rest like [Server.Close] and returns
 // ctx.Err().
 //
-// It may be called more than once, also at once. Called by a hook, it waits for
-// all but the hooks that are running, its caller among them.
+// It may be called more than once, also at once. Called by a hook, of this server
+// or of another, it waits for all but the hooks that are running, since its
+// caller is one of them.
 func (s *Server) Shutdown(ctx context.Context) error {
 	sessions := s.beginEnd()
 	for _, sess := range sessions {
@@ -330,6 +331,7 @@ func (s *Server) beginEnd() (members []*session) {
 	if !s.closing {
 		s.closing = true
 		close(s.ending)
+		s.room.end() // first, so that nothing is published once sealed
 		if s.reading == 0 {
 			close(s.sealed)
 		}
@@ -346,7 +348,6 @@ func (s *Server) beginEnd() (members []*session) {
 	}
 	s.mu.Unlock()
 
-	s.room.end()
 	for c := range listeners {
 		_ = c.close() // Serve tells why it ended
 	}

@@ -28,8 +28,9 @@ type Message struct {
 // once; messages sent at once arrive in some order, each whole.
 type Conn struct {
 	// Fixed after construction.
-	nc    net.Conn
-	limit int // the longest payload in bytes
+	nc      net.Conn
+	layered bool // nc is on top of another connection, as TLS is
+	limit   int  // the longest payload in bytes
 
 	closed atomic.Bool
 	done   chan struct{} // closed by Close, after closed is set
@@ -80,6 +81,7 @@ func newConn(ctx context.Context, nc net.Conn, name string, cfg dialConfig) (*Co
 		sending:   make(chan struct{}, 1),
 		receiving: make(chan struct{}, 1),
 	}
+	_, c.layered = nc.(interface{ NetConn() net.Conn })
 	c.in.limit = cfg.maxMessage
 	c.sending <- struct{}{}
 	c.receiving <- struct{}{}
@@ -116,8 +118,9 @@ func (c *Conn) Send(ctx context.Context, body []byte) error {
 		return c.sendErr
 	}
 	c.out = AppendFrame(c.out[:0], body)
-	n := 0
+	n, begun := 0, false
 	err := c.interruptible(ctx, net.Conn.SetWriteDeadline, func() (err error) {
+		begun = true
 		n, err = c.nc.Write(c.out)
 		return err
 	})
@@ -127,7 +130,8 @@ func (c *Conn) Send(ctx context.Context, body []byte) error {
 	if err == nil {
 		return nil
 	}
-	unsent := n == 0 && err == ctx.Err()
+	// A layer may have sent part of a record, of which n says nothing.
+	unsent := err == ctx.Err() && (!begun || n == 0 && !c.layered)
 	err = fmt.Errorf("chatroom: send: %w", err)
 	if !unsent {
 		c.sendErr = err
@@ -246,10 +250,18 @@ func (c *Conn) Close() error {
 	if c.nc.SetDeadline(longAgo) != nil {
 		return c.closeNow()
 	}
-	// Whoever sends or receives has been interrupted and gives its token back.
-	<-c.sending
-	<-c.receiving
-	if c.sendErr == nil && half.CloseWrite() == nil {
+	// Whoever sends or receives has been interrupted and gives its token back,
+	// if the connection's deadlines work.
+	patience := time.NewTimer(goodbyeTimeout)
+	defer patience.Stop()
+	for _, token := range []chan struct{}{c.sending, c.receiving} {
+		select {
+		case <-token:
+		case <-patience.C:
+			return c.closeNow()
+		}
+	}
+	if (c.sendErr == nil || !c.layered) && half.CloseWrite() == nil {
 		discardUntil(c.nc, deadline)
 	}
 	if err := c.nc.Close(); err != nil && c.sendErr == nil && c.recvErr == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -315,4 +316,69 @@ func TestConcurrentSendAndReceive(t *testing.T) {
 		wg.Wait()
 		bob.WantNothing()
 	})
+}
+
+// What was sent before a message that was cut short arrives, although the client
+// closes with something unread.
+func TestCloseAfterCutSend(t *testing.T) {
+	goOn := make(chan struct{})
+	l := listenTCP(t)
+	s := chatroomtest.NewServerOn(t, l, new(net.Dialer).DialContext, chatroom.WithOnJoin(func(m chatroom.Member) {
+		if m.Name == "alice" {
+			<-goOn
+		}
+	}))
+	bob := s.Join("bob")
+	alice, err := chatroom.Dial(t.Context(), "tcp", l.Addr().String(), "alice")
+	require.NoError(t, err)
+	for len(s.Members()) < 2 {
+		runtime.Gosched() // Join would wait for the hook
+	}
+	require.NoError(t, s.Broadcast("host", []byte("unread by alice")))
+	s.WaitWritten()
+	bob.Want("host", "unread by alice")
+	sent := 0
+	for ; err == nil; sent++ {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		err = alice.Send(ctx, make([]byte, 100_000))
+		cancel()
+	}
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	closed := make(chan error, 1)
+	go func() { closed <- alice.Close() }()
+	close(goOn)
+	for range sent - 1 {
+		m, err := bob.Receive()
+		require.NoError(t, err)
+		assert.Equal(t, "alice", m.From)
+	}
+	require.NoError(t, receive(t, closed, "Close"))
+	require.ErrorIs(t, s.WaitLeave("alice"), io.ErrUnexpectedEOF)
+}
+
+// Over TLS a message that was cut may have left part of a record, whatever was
+// said to be written: it ends the sending.
+func TestSendCutOverTLS(t *testing.T) {
+	l, dial := transports[2].listen(t)
+	defer l.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		nc, err := l.Accept()
+		assert.NoError(t, err)
+		_, err = chatroom.ReadFrame(nc, 10)
+		assert.NoError(t, err)
+		accepted <- nc
+	}()
+	c, err := chatroom.Dial(t.Context(), "tcp", l.Addr().String(), "alice", chatroom.WithDialer(dial))
+	require.NoError(t, err)
+	nc := receive(t, accepted, "Accept")
+	for err == nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		err = c.Send(ctx, make([]byte, 10_000))
+		cancel()
+	}
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Equal(t, err, c.Send(t.Context(), nil))
+	require.NoError(t, nc.Close())
+	require.NoError(t, c.Close())
 }

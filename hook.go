@@ -26,9 +26,18 @@ func (s *session) tellJoin() error {
 // tellLeave runs the leave hooks. The stack of a panic is logged; the member is
 // gone already.
 func (s *session) tellLeave(reason error) {
-	for _, hook := range s.srv.cfg.onLeave {
+	hooks := s.srv.cfg.onLeave
+	var tellRest func()
+	tellRest = func() {
+		if len(hooks) == 0 {
+			return
+		}
+		hook := hooks[0]
+		hooks = hooks[1:]
+		defer tellRest() // also when the hook ends the goroutine
 		_ = s.runHook("leave hook", func() { hook(s.Member, reason) })
 	}
+	tellRest()
 }
 
 // runHook calls a function of the program's on the session's goroutine. A panic

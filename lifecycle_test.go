@@ -391,3 +391,64 @@ func TestFlush(t *testing.T) {
 		require.NoError(t, <-flushed, "b has left")
 	})
 }
+
+// A halfConn is a connection in memory that can end one direction: it tells.
+type halfConn struct {
+	net.Conn
+	halved chan struct{}
+}
+
+func (c halfConn) CloseWrite() error {
+	close(c.halved)
+	return nil
+}
+
+// A second Shutdown does not cut short the time that a member has to read what
+// it was sent.
+func TestSecondShutdownLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t)
+		near, far := net.Pipe()
+		defer near.Close()
+		halved := make(chan struct{})
+		served := make(chan error, 1)
+		go func() { served <- s.ServeConn(context.Background(), halfConn{far, halved}) }()
+		_, err := near.Write(chatroom.AppendFrame(nil, []byte("alice")))
+		require.NoError(t, err)
+		s.WantMembers("alice")
+		start := time.Now()
+		for range 2 {
+			go func() { assert.NoError(t, s.Shutdown(context.Background())) }()
+			<-halved
+			synctest.Wait()
+		}
+		require.Equal(t, chatroom.ErrServerClosed, <-served)
+		assert.Equal(t, 500*time.Millisecond, time.Since(start))
+	})
+}
+
+// A connection that has ended during its handshake does not become a member.
+func TestNoJoinAfterEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inRule, goOn := make(chan struct{}), make(chan struct{})
+		s := chatroomtest.NewServer(t,
+			chatroom.WithNameRule(func(string) error {
+				close(inRule)
+				<-goOn
+				return nil
+			}),
+			chatroom.WithOnJoin(func(chatroom.Member) { assert.Fail(t, "joined") }))
+		near, far := net.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- s.ServeConn(ctx, far) }()
+		_, err := near.Write(chatroom.AppendFrame(nil, []byte("late")))
+		require.NoError(t, err)
+		<-inRule
+		cancel()
+		_, err = near.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err)
+		close(goOn)
+		require.ErrorIs(t, <-served, context.Canceled)
+	})
+}

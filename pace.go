@@ -52,7 +52,9 @@ type pace struct {
 
 	// recent[i] is when the log reached the last position that is i steps of a
 	// recentSteps'th of recentBytes, modulo recentSteps.
-	recent [recentSteps]time.Time
+	recent  [recentSteps]time.Time
+	heldAt  time.Time // when the hold began
+	forLate bool      // it began for the late alone
 }
 
 // A flusher waits until each member that is behind has been written to up to a
@@ -68,6 +70,7 @@ type flusher struct {
 // evicts the slow consumers and decides whether the room is held. r.mu must be
 // held.
 func (r *room) checkPaceLocked(from int64, patient bool) {
+	r.watched.Store(true) // before positions are read, so that no progress is missed
 	now := time.Now()
 	grace := min(max(r.clockLocked(from, now), minGrace), maxGrace)
 	r.pace.far, r.pace.late, r.pace.stuck = 0, 0, 0
@@ -89,7 +92,9 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 		}
 		m.late = over && patient && now.Before(m.lateUntil)
 		if over && !m.late {
-			m.evict(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.backlog))
+			if m.evict(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.backlog)) {
+				r.counts.slow++
+			}
 			slow = append(slow, m)
 		}
 		m.stuck = m.stuck && m.far && pos == m.seenPos
@@ -98,14 +103,15 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 	for _, m := range slow {
 		r.removeLocked(m)
 	}
-	r.counts.slow += uint64(len(slow))
 	if !r.pace.held && r.mustHoldLocked() {
 		r.pace.held = true
+		r.pace.heldAt = now
+		r.pace.forLate = 2*r.pace.far < r.members.Len()
 		r.pace.gate = make(chan struct{})
 		r.counts.held++
-		r.watchLocked()
 	}
 	r.repaceLocked()
+	r.watchLocked()
 }
 
 // clockLocked notes when the log grew from position from, and returns how long
@@ -260,6 +266,13 @@ func (r *room) releaseLocked() {
 		return
 	}
 	r.pace.held = false
+	if r.pace.forLate {
+		// What the late cost the room does not lengthen what it waits for them.
+		cost := time.Since(r.pace.heldAt)
+		for i := range r.pace.recent {
+			r.pace.recent[i] = r.pace.recent[i].Add(cost)
+		}
+	}
 	close(r.pace.gate)
 	for _, timer := range []*time.Timer{r.pace.grace, r.pace.tie} {
 		if timer != nil {
@@ -285,6 +298,7 @@ func (r *room) flush(ctx context.Context) error {
 		behind: make(map[*member]struct{}),
 		done:   make(chan struct{}),
 	}
+	r.watched.Store(true) // before positions are read, so that no progress is missed
 	for e := r.members.Front(); e != nil; e = e.Next() {
 		m := e.Value.(*member)
 		if r.posLocked(m) < f.upTo {
@@ -292,6 +306,7 @@ func (r *room) flush(ctx context.Context) error {
 		}
 	}
 	if len(f.behind) == 0 {
+		r.watchLocked()
 		r.mu.Unlock()
 		return nil
 	}

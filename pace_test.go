@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -346,4 +347,58 @@ func TestMemoryOfABusyRoomIsBounded(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	assert.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(2<<20))
+}
+
+// A join can make those far behind a minority, which holds up nobody.
+func TestJoinReleases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithBacklog(64<<10), chatroom.WithWriteTimeout(-1))
+		flooder := s.Join("flooder")
+		s.Raw().SendFrame("stalled")
+		s.Raw().SendFrame("stalled")
+		synctest.Wait()
+		go func() {
+			for range 200 {
+				if flooder.Conn.Send(context.Background(), make([]byte, 1000)) != nil {
+					return
+				}
+			}
+		}()
+		synctest.Wait()
+		require.True(t, s.Stats().Held)
+		for range 4 {
+			c := s.Join("reader")
+			go func() { _, _ = io.Copy(io.Discard, discardConn{c}) }()
+		}
+		time.Sleep(time.Minute)
+		assert.False(t, s.Stats().Held)
+		assert.Equal(t, uint64(200), s.Stats().Messages)
+	})
+}
+
+// A stalled member that sends itself leaves very many gaps in what it is owed.
+func TestManySkips(t *testing.T) {
+	const messages = 20_000
+	s := chatroomtest.NewServer(t, chatroom.WithBacklog(64<<20))
+	raw := s.Raw()
+	raw.SendFrame("raw")
+	other := s.Join("other")
+	echoed := make(chan struct{})
+	go func() {
+		defer close(echoed)
+		for range messages {
+			_, err := other.Receive()
+			assert.NoError(t, err)
+			assert.NoError(t, other.Conn.Send(context.Background(), nil))
+		}
+	}()
+	go func() {
+		frame := chatroom.AppendFrame(nil, nil)
+		for range messages {
+			_, err := raw.Write(frame)
+			assert.NoError(t, err)
+		}
+	}()
+	receive(t, echoed, "the messages")
+	raw.WantBytes(strings.Repeat(string(message("other", "")), messages))
 }

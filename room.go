@@ -3,7 +3,6 @@ package chatroom
 import (
 	"container/list"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,11 +71,11 @@ type roomCounts struct {
 // otherwise are guarded by room.mu.
 type member struct {
 	// Fixed before the join.
-	Member                 // ID and JoinedAt are set by the join
-	prefix []byte          // the name as a frame
-	flush  func()          // writes what is owed until next returns nothing; runs on a goroutine of its own
-	evict  func(error)     // ends the connection; does not block
-	gone   <-chan struct{} // closed when the connection is ending
+	Member                  // ID and JoinedAt are set by the join
+	prefix []byte           // the name as a frame
+	flush  func()           // writes what is owed until next returns nothing; runs on a goroutine of its own
+	evict  func(error) bool // ends the connection, and reports whether it was the first to; does not block
+	gone   <-chan struct{}  // closed when the connection is ending
 
 	// writer counts the goroutine that runs flush: none or one. Add is called
 	// under room.mu and only while the room lists the member.
@@ -121,13 +120,17 @@ func newRoom(backlog int64) *room {
 func (r *room) join(m *member) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state != roomOpen {
+	switch {
+	case r.state != roomOpen:
 		return ErrServerClosed
+	case m.isGone():
+		return errNotMember // who ended the connection has told why, and its leave has passed
 	}
 	r.lastID++
 	m.ID, m.JoinedAt = r.lastID, time.Now()
 	m.elem = r.members.PushBack(m)
 	r.setIdleLocked(m)
+	r.repaceLocked() // those far behind may not be most of the room any more
 	return nil
 }
 
@@ -339,7 +342,7 @@ func (r *room) runToGap(m *member) (run []byte, more bool) {
 		m.cur.advance(m.skips[passed].to - m.skips[passed].from)
 		passed++
 	}
-	m.skips = slices.Delete(m.skips, 0, passed)
+	m.skips = m.skips[passed:] // not moved: a stalled member may have very many
 	run, more = m.cur.peek()
 	if len(m.skips) == 0 {
 		m.skips = nil

@@ -664,3 +664,49 @@ func TestWritesAreWholePairs(t *testing.T) {
 		assert.Zero(t, total)
 	})
 }
+
+// A leave hook that ends its goroutine does not keep the others from being told.
+func TestLeaveHookExitsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithOnLeave(func(chatroom.Member, error) { runtime.Goexit() }))
+		s.Join("alice").Close()
+		require.NoError(t, s.WaitLeave("alice"))
+	})
+}
+
+// A brittleConn is a connection on top of another that shows nothing of it, and of
+// which a write that meets its deadline cannot be resumed, as with wrapped TLS.
+type brittleConn struct {
+	net.Conn
+	broken error
+}
+
+func (c *brittleConn) Write(p []byte) (n int, err error) {
+	if c.broken == nil {
+		n, c.broken = c.Conn.Write(p)
+	}
+	return n, c.broken
+}
+
+// A member that takes something now and then keeps a brittle connection.
+func TestWriteTimeoutOnBrittleConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithWriteTimeout(10*time.Second))
+		near, far := net.Pipe()
+		served := make(chan error, 1)
+		go func() { served <- s.ServeConn(context.Background(), &brittleConn{Conn: far}) }()
+		_, err := near.Write(chatroom.AppendFrame(nil, []byte("alice")))
+		require.NoError(t, err)
+		s.WantMembers("alice")
+		buf := make([]byte, 1000)
+		for range 20 {
+			require.NoError(t, s.Broadcast("host", []byte("hello")))
+			time.Sleep(6 * time.Second)
+			_, err := near.Read(buf)
+			require.NoError(t, err)
+			s.WantMembers("alice")
+		}
+		require.NoError(t, near.Close())
+		require.NoError(t, <-served)
+	})
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -49,6 +50,7 @@ type session struct {
 	srv     *Server
 	nc      net.Conn
 	layered bool // nc is on top of another connection, as TLS is
+	resumes bool // nc is a syscall.Conn, so a write that meets its deadline can go on after it
 
 	// Owned by the leading goroutine.
 	in frameReader
@@ -83,6 +85,7 @@ func newSession(srv *Server, nc net.Conn) *session {
 	s.RemoteAddr = nc.RemoteAddr()
 	s.member.flush, s.member.evict, s.member.gone = s.writeLoop, s.abort, s.gone
 	_, s.layered = nc.(interface{ NetConn() net.Conn })
+	_, s.resumes = nc.(syscall.Conn)
 	return s
 }
 
@@ -294,8 +297,9 @@ func (s *session) writeLoop() {
 // sent before, so those are read, for a moment.
 func (s *session) writeFailed(err error) {
 	if errors.Is(err, ErrSlowConsumer) {
-		s.srv.room.countSlow()
-		s.abort(err)
+		if s.abort(err) {
+			s.srv.room.countSlow()
+		}
 		return
 	}
 	s.mu.Lock()
@@ -339,12 +343,12 @@ func (s *session) write(p []byte) (int, error) {
 	// write serves until it has passed. A write that meets it too early has its
 	// own from then on, where it can be resumed.
 	start := time.Now()
-	if s.layered || !start.Before(s.writeBy) {
+	if !s.resumes || !start.Before(s.writeBy) {
 		s.setWriteBy(start.Add(timeout))
 	}
 	n, err := s.writeOnce(p)
 	late := errors.Is(err, os.ErrDeadlineExceeded)
-	if late && n == 0 && !s.layered && time.Since(start) < timeout {
+	if late && n == 0 && s.resumes && time.Since(start) < timeout {
 		s.setWriteBy(start.Add(timeout))
 		n, err = s.writeOnce(p)
 		late = errors.Is(err, os.ErrDeadlineExceeded)
@@ -360,10 +364,13 @@ func (s *session) write(p []byte) (int, error) {
 
 func (s *session) writeOnce(p []byte) (int, error) {
 	n, err := s.nc.Write(p)
+	if err == nil && n != len(p) {
+		err = io.ErrShortWrite
+	}
 	if err != nil {
 		err = fmt.Errorf("chatroom: write message: %w", err)
 	}
-	return n, err
+	return min(max(n, 0), len(p)), err
 }
 
 func (s *session) setWriteBy(t time.Time) {
@@ -373,7 +380,9 @@ func (s *session) setWriteBy(t time.Time) {
 
 // stop ends the reading; what has been read is passed on.
 func (s *session) stop() {
-	s.stopping.Store(true)
+	if s.stopping.Swap(true) {
+		return
+	}
 	_ = s.nc.SetReadDeadline(longAgo) // fails only when the connection has ended
 }
 
@@ -396,23 +405,27 @@ func (s *session) drain() {
 // discardUntil reads and drops what nc still brings, until it ends or the
 // deadline comes.
 func discardUntil(nc net.Conn, deadline time.Time) {
-	if nc.SetReadDeadline(deadline) == nil {
-		_, _ = io.Copy(io.Discard, nc)
+	for err := os.ErrDeadlineExceeded; errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(deadline); {
+		// Again, if a stop that came late has moved the deadline meanwhile.
+		if err = nc.SetReadDeadline(deadline); err == nil {
+			_, err = io.Copy(io.Discard, nc)
+		}
 	}
 }
 
-// abort ends the connection with reason, unless it is ending already. It does
-// not block, and may be called by anyone.
-func (s *session) abort(reason error) {
+// abort ends the connection with reason, and reports whether it was not ending
+// already. It does not block, and may be called by anyone.
+func (s *session) abort(reason error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.aborted {
-		return
+		return false
 	}
 	s.aborted, s.reason = true, reason
 	s.goneLocked()
 	s.closer.Add(1)
 	go s.closeConn()
+	return true
 }
 
 func (s *session) closeConn() {

@@ -113,7 +113,7 @@ func TestFailuresReadWell(t *testing.T) {
 		}, `chatroomtest: alice: want the connection closed, got "hello" from "bob"; in the room: ["bob" "alice"]`},
 		{"rejected", func(tb testing.TB) {
 			chatroomtest.NewServer(tb).Join("new\nline")
-		}, `chatroomtest: the server did not let "new\nline" in: EOF; is the name allowed?`},
+		}, `chatroomtest: the server did not let "new\nline" in: EOF; is the name allowed, did a hook panic?`},
 		{"not refused", func(tb testing.TB) {
 			_ = chatroomtest.NewServer(tb).WantRefused("alice")
 		}, `chatroomtest: want "alice" refused, but it is let in; in the room: ["alice"]`},
@@ -121,7 +121,7 @@ func TestFailuresReadWell(t *testing.T) {
 			s := chatroomtest.NewServer(tb)
 			s.Join("alice")
 			s.WantMembers("alice", "bob")
-		}, `chatroomtest: want members ["alice" "bob"], got ["alice"]`},
+		}, `chatroomtest: want members ["alice" "bob"], got ["alice"], and nobody comes or goes`},
 		{"leave", func(tb testing.TB) {
 			s := chatroomtest.NewServer(tb)
 			s.Join("alice")

@@ -67,7 +67,7 @@ func (c *Client) awaitJoin(ctx context.Context, name string) chatroom.Member {
 		case r := <-heard:
 			heard = nil
 			if r.err != nil {
-				c.s.tb.Fatalf("chatroomtest: the server did not let %q in: %v; is the name allowed?", name, r.err)
+				c.s.tb.Fatalf("chatroomtest: the server did not let %q in: %v; is the name allowed, did a hook panic?", name, r.err)
 			}
 			c.pending = append(c.pending, r.m)
 		case <-ctx.Done():

@@ -156,6 +156,8 @@ type conn struct {
 	wasReset      *atomic.Bool // shared by both ends
 }
 
+var _ syscall.Conn = (*conn)(nil)
+
 func pipe(nearAddr, farAddr net.Addr) (near, far *conn) {
 	a, b := net.Pipe()
 	wasReset := new(atomic.Bool)
@@ -183,6 +185,11 @@ func (c *conn) Close() error {
 	}
 	return c.Conn.Close()
 }
+
+// SyscallConn returns [errors.ErrUnsupported], for there is no file. That there is
+// such a method tells chatroom that writes can go on after a deadline, as those
+// of the system's connections can, and so need not each have a timer.
+func (c *conn) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
 
 // reset closes the connection so that the other end finds it reset by its peer.
 func (c *conn) reset() error {

@@ -70,7 +70,7 @@ type leave struct {
 // so [Server.Join] returns when they have.
 //
 // Inside a [testing/synctest] bubble call it inside the bubble, with the
-// bubble's T.
+// bubble's T, while nothing in the bubble waits for real I/O.
 func NewServer(tb testing.TB, opts ...chatroom.ServerOption) *Server {
 	tb.Helper()
 	l := NewListener()
@@ -328,7 +328,7 @@ func (s *Server) WantMembers(names ...string) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			s.tb.Fatalf("chatroomtest: want members %s, got %s", quoted(names), s.names())
+			s.tb.Fatalf("chatroomtest: want members %s, got %s, and nobody comes or goes", quoted(names), s.names())
 		}
 	}
 }
