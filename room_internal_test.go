@@ -1,0 +1,154 @@
+package chatroom
+
+import (
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A modelMember is a room's member whose bytes a test takes by hand, and what it
+// should be given.
+type modelMember struct {
+	*member
+	owed    []byte // published by others since the join and not yet taken
+	evicted bool
+	pace    int // takes something in one of so many steps
+}
+
+// TestRoomAgainstModel drives a room without connections through random
+// histories on the fake clock. After each step it counts the pace anew, and each
+// member is given exactly what the others published, in order.
+func TestRoomAgainstModel(t *testing.T) {
+	for seed := range uint64(100) {
+		synctest.Test(t, func(t *testing.T) { modelHistory(t, seed) })
+	}
+}
+
+func modelHistory(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	r := newRoom(int64(2000 + rng.IntN(20_000)))
+	var members []*modelMember
+	join := func() {
+		m := &modelMember{member: &member{idleAt: -1, gone: make(chan struct{})}, pace: 1 + rng.IntN(8)}
+		m.prefix = AppendFrame(nil, []byte("name"))
+		m.flush = func() { m.writer.Done() } // the test writes
+		m.evict = func(error) bool { m.evicted = true; return true }
+		require.NoError(t, r.join(m.member))
+		members = append(members, m)
+	}
+	published := func(sender *modelMember, body []byte) {
+		for _, m := range members {
+			if m != sender && !m.evicted {
+				m.owed = AppendFrame(append(m.owed, AppendFrame(nil, []byte("name"))...), body)
+			}
+		}
+	}
+	body := func() []byte {
+		b := make([]byte, rng.IntN(600))
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+		return b
+	}
+	for range 2 + rng.IntN(6) {
+		join()
+	}
+	for step := range 1000 {
+		m := members[rng.IntN(len(members))]
+		switch op := rng.IntN(20); {
+		case op == 0 && len(members) < 10:
+			join()
+		case op == 1 && len(members) > 2:
+			r.leave(m.member)
+			m.evicted = true
+		case op == 2:
+			b := body()
+			require.NoError(t, r.broadcast(m.prefix, b))
+			published(nil, b)
+		case op == 3:
+			time.Sleep(time.Duration(rng.IntN(100)) * time.Millisecond)
+		case op < 10 && !r.pace.held:
+			first, second := body(), body()
+			require.NoError(t, r.publish(m.member, [][]byte{first, second}))
+			published(m, first)
+			published(m, second)
+		default:
+			if m.idleAt >= 0 || rng.IntN(m.pace) != 0 {
+				break
+			}
+			run := r.next(m.member)
+			if run == nil {
+				break
+			}
+			n := 1 + rng.IntN(len(run))
+			require.GreaterOrEqual(t, len(m.owed), n, "seed %d step %d: more than is owed", seed, step)
+			require.Equal(t, m.owed[:n], run[:n], "seed %d step %d: other bytes than are owed", seed, step)
+			m.owed = m.owed[n:]
+			r.wrote(m.member, n)
+		}
+		synctest.Wait() // for timers that are due
+		live := members[:0]
+		for _, m := range members {
+			if !m.evicted {
+				live = append(live, m)
+			}
+		}
+		if members = live; len(members) == 0 {
+			join()
+		}
+		r.mu.Lock()
+		checkRoom(t, r, seed, step)
+		r.mu.Unlock()
+	}
+	for _, m := range members {
+		for m.idleAt < 0 {
+			run := r.next(m.member)
+			if run == nil {
+				break
+			}
+			require.Equal(t, m.owed[:len(run)], run, "seed %d: the rest", seed)
+			m.owed = m.owed[len(run):]
+			r.wrote(m.member, len(run))
+		}
+		require.Empty(t, m.owed, "seed %d: the rest", seed)
+	}
+	r.end() // stops the timers
+}
+
+// checkRoom compares what the room keeps count of with a recount.
+func checkRoom(t *testing.T, r *room, seed uint64, step int) {
+	t.Helper()
+	far, late, stuck := 0, 0, 0
+	for e := r.members.Front(); e != nil; e = e.Next() {
+		m := e.Value.(*member)
+		if m.far {
+			far++
+		}
+		if m.late {
+			late++
+			require.True(t, m.far, "seed %d step %d: late and not far", seed, step)
+		}
+		if m.stuck {
+			stuck++
+			require.True(t, m.far, "seed %d step %d: stuck and not far", seed, step)
+		}
+		if m.idleAt >= 0 {
+			require.Same(t, m, r.idle[m.idleAt], "seed %d step %d: index of the idle", seed, step)
+			require.Nil(t, m.cur.chunk, "seed %d step %d: an idle member pins the log", seed, step)
+		}
+	}
+	require.Equal(t, []int{far, late, stuck}, []int{r.pace.far, r.pace.late, r.pace.stuck}, "seed %d step %d: far, late, stuck", seed, step)
+	if r.pace.held {
+		require.True(t, r.mustHoldLocked(), "seed %d step %d: held without a reason", seed, step)
+	}
+	if r.pace.held && late > 0 {
+		require.NotNil(t, r.pace.grace, "seed %d step %d: the late without a timer", seed, step)
+	}
+	if r.pace.held && r.tiedLocked() {
+		require.NotNil(t, r.pace.tie, "seed %d step %d: a tie without a timer", seed, step)
+	}
+	require.Equal(t, r.pace.held || len(r.flushers) > 0, r.watched.Load(), "seed %d step %d: watched", seed, step)
+}
