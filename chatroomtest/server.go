@@ -218,7 +218,7 @@ func (s *Server) WantRefused(name string) error {
 	ctx, cancel := s.timeout()
 	defer cancel()
 	near, far := pipe(Addr(network+":refused"), Addr(network))
-	defer near.Close()
+	defer func() { _ = near.Close() }() // a pipe's never fails
 	served := make(chan error, 1)
 	go func() { served <- s.ServeConn(ctx, far) }() // ends with near, or ctx
 	go func() { _, _ = near.Write(chatroom.AppendFrame(nil, []byte(name))) }()
