@@ -160,6 +160,65 @@ func ExampleServer_Serve_unix() {
 	// the room is closed
 }
 
+// What the program can see of its room, and say to it.
+func ExampleServer_Members() {
+	listed := make(chan struct{})
+	s := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { listed <- struct{}{} }))
+	defer s.Close()
+	l := chatroomtest.NewListener()
+	go func() { _ = s.Serve(l) }()
+
+	ctx := context.Background()
+	for _, name := range []string{"alice", "bob"} {
+		c, err := chatroom.Dial(ctx, "", "", name, chatroom.WithDialer(l.DialContext))
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer c.Close()
+		<-listed
+	}
+	if err := s.Broadcast("host", []byte("welcome, both")); err != nil {
+		log.Fatal(err)
+	}
+	for _, m := range s.Members() {
+		fmt.Println(m.ID, m.Name, m.RemoteAddr)
+	}
+	st := s.Stats()
+	fmt.Println(st.Members, "members,", st.Messages, "message of", st.Bytes, "bytes with its name")
+	// Output:
+	// 1 alice pipe:1
+	// 2 bob pipe:2
+	// 2 members, 1 message of 37 bytes with its name
+}
+
+// A receive that waits for too long can be given up, and loses nothing.
+func ExampleConn_Receive() {
+	listed := make(chan struct{})
+	s := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { close(listed) }))
+	defer s.Close()
+	theirs, ours := net.Pipe()
+	go func() { _ = s.ServeConn(context.Background(), ours) }()
+	alice, err := chatroom.NewConn(context.Background(), theirs, "alice")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer alice.Close()
+	<-listed
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	_, err = alice.Receive(ctx)
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	if err := s.Broadcast("host", []byte("still there?")); err != nil {
+		log.Fatal(err)
+	}
+	m, err := alice.Receive(context.Background())
+	fmt.Printf("%s > %s %v\n", m.From, m.Body, err)
+	// Output:
+	// true
+	// host > still there? <nil>
+}
+
 // A server ends gracefully: it takes no more messages, writes out what members
 // are owed, and waits for the leave hooks. Serve returns at once.
 func ExampleServer_Shutdown() {
