@@ -39,6 +39,19 @@ func newConn(t *testing.T, opts ...chatroom.DialOption) (*chatroom.Conn, net.Con
 	return c, far
 }
 
+// acceptNamed accepts one connection and reads its name.
+func acceptNamed(t *testing.T, l net.Listener) <-chan net.Conn {
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		nc, err := l.Accept()
+		assert.NoError(t, err)
+		_, err = chatroom.ReadFrame(nc, 10)
+		assert.NoError(t, err)
+		accepted <- nc
+	}()
+	return accepted
+}
+
 func message(from, body string) []byte {
 	return chatroom.AppendFrame(chatroom.AppendFrame(nil, []byte(from)), []byte(body))
 }
@@ -218,14 +231,7 @@ func TestCloseUnblocks(t *testing.T) {
 	overTransports(t, func(t *testing.T, tr transport) {
 		l, dial := tr.listen(t)
 		defer l.Close()
-		accepted := make(chan net.Conn, 1)
-		go func() {
-			nc, err := l.Accept()
-			assert.NoError(t, err)
-			_, err = chatroom.ReadFrame(nc, 10)
-			assert.NoError(t, err)
-			accepted <- nc
-		}()
+		accepted := acceptNamed(t, l)
 		c, err := chatroom.Dial(t.Context(), l.Addr().Network(), l.Addr().String(), "alice", chatroom.WithDialer(dial))
 		require.NoError(t, err)
 		nc := receive(t, accepted, "Accept")
@@ -361,14 +367,7 @@ func TestCloseAfterCutSend(t *testing.T) {
 func TestSendCutOverTLS(t *testing.T) {
 	l, dial := transports[2].listen(t)
 	defer l.Close()
-	accepted := make(chan net.Conn, 1)
-	go func() {
-		nc, err := l.Accept()
-		assert.NoError(t, err)
-		_, err = chatroom.ReadFrame(nc, 10)
-		assert.NoError(t, err)
-		accepted <- nc
-	}()
+	accepted := acceptNamed(t, l)
 	c, err := chatroom.Dial(t.Context(), "tcp", l.Addr().String(), "alice", chatroom.WithDialer(dial))
 	require.NoError(t, err)
 	nc := receive(t, accepted, "Accept")
@@ -381,4 +380,38 @@ func TestSendCutOverTLS(t *testing.T) {
 	assert.Equal(t, err, c.Send(t.Context(), nil))
 	require.NoError(t, nc.Close())
 	require.NoError(t, c.Close())
+}
+
+// Close does not wait for ever for a server that does not hang up: a second if it
+// is quiet, five if it goes on talking.
+func TestCloseGivesUp(t *testing.T) {
+	for _, talk := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, far) }()
+			halved := make(chan struct{})
+			c, err := chatroom.NewConn(t.Context(), halfConn{near, halved}, "alice")
+			require.NoError(t, err)
+			talked := make(chan struct{})
+			go func() {
+				defer close(talked)
+				<-halved
+				for talk {
+					time.Sleep(900 * time.Millisecond)
+					if _, err := far.Write([]byte("x")); err != nil {
+						return
+					}
+				}
+			}()
+			start := time.Now()
+			require.NoError(t, c.Close())
+			want := time.Second
+			if talk {
+				want = 5 * time.Second
+			}
+			assert.Equal(t, want, time.Since(start))
+			require.NoError(t, far.Close())
+			<-talked
+		})
+	}
 }
