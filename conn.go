@@ -241,9 +241,11 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 // Over a transport that can end one direction (TCP, TLS, a Unix socket) it says
 // goodbye first, and waits for the server to hang up, for up to 5 s, or 1 s while
 // nothing comes, so that what was sent is not lost with the connection. TLS may
-// take 5 s more to say it to a server that does not read. Close returns the connection's error, but
-// not one that only repeats that the connection had failed before. It may be
-// called more than once; later calls do nothing and return nil.
+// take 5 s more to say it to a server that does not read.
+//
+// Close returns the connection's error, but not one that only repeats that the
+// connection had failed before. It may be called more than once; later calls do
+// nothing and return nil.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil

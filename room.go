@@ -30,7 +30,7 @@ var ErrSlowConsumer = errors.New("chatroom: slow consumer")
 var errNotMember = errors.New("chatroom: not a member")
 
 // A room is an append-only log of encoded messages and the members that read
-// it, each from a cursor of its own. It does no I/O: a member's flush does.
+// it, each from a cursor of its own. It does no I/O: a member's writeOwed does.
 //
 // Publishing appends once, whatever the number of members, and starts the
 // writers of those members that had nothing to write.
@@ -71,13 +71,13 @@ type roomCounts struct {
 // otherwise are guarded by room.mu.
 type member struct {
 	// Fixed before the join.
-	Member                  // ID and JoinedAt are set by the join
-	prefix []byte           // the name as a frame
-	flush  func()           // writes what is owed until next returns nothing; runs on a goroutine of its own
-	evict  func(error) bool // ends the connection, and reports whether it was the first to; does not block
-	gone   <-chan struct{}  // closed when the connection is ending
+	Member                     // ID and JoinedAt are set by the join
+	prefix    []byte           // the name as a frame
+	writeOwed func()           // writes what is owed until next returns nothing; runs on a goroutine of its own
+	evict     func(error) bool // ends the connection, and reports whether it was the first to; does not block
+	gone      <-chan struct{}  // closed when the connection is ending
 
-	// writer counts the goroutine that runs flush: none or one. Add is called
+	// writer counts the goroutine that runs writeOwed: none or one. Add is called
 	// under room.mu and only while the room lists the member.
 	writer sync.WaitGroup
 
@@ -184,8 +184,9 @@ func (r *room) close() {
 }
 
 // publish appends m's messages, in order, for everyone but m. It blocks while
-// the room is held, but no longer than m's connection lasts: what was read whole
-// is passed on even then. It keeps none of the slices.
+// the room is held, but no longer than m can be written to: what was read whole
+// is passed on even then, unless this end has disconnected m. It keeps none of
+// the slices.
 func (r *room) publish(m *member, messages [][]byte) error {
 	r.mu.Lock()
 	for r.pace.held && !m.isGone() {
@@ -203,7 +204,7 @@ func (r *room) publish(m *member, messages [][]byte) error {
 		return ErrServerClosed
 	case m.elem == nil:
 		r.mu.Unlock()
-		return errNotMember // evict has been told why
+		return errNotMember // whoever took it off the list has told the session why
 	}
 	r.appendAndUnlock(m, m.prefix, messages...)
 	return nil
@@ -257,7 +258,7 @@ func (r *room) appendAndUnlock(sender *member, prefix []byte, messages ...[]byte
 
 	for i, m := range *woken {
 		(*woken)[i] = nil
-		go m.flush()
+		go m.writeOwed()
 	}
 	*woken = (*woken)[:0]
 	wakeLists.Put(woken)

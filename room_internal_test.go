@@ -34,7 +34,7 @@ func modelHistory(t *testing.T, seed uint64) {
 	join := func() {
 		m := &modelMember{member: &member{idleAt: -1, gone: make(chan struct{})}, pace: 1 + rng.IntN(8)}
 		m.prefix = AppendFrame(nil, []byte("name"))
-		m.flush = func() { m.writer.Done() } // the test writes
+		m.writeOwed = func() { m.writer.Done() } // the test writes
 		m.evict = func(error) bool { m.evicted = true; return true }
 		require.NoError(t, r.join(m.member))
 		members = append(members, m)

@@ -83,7 +83,7 @@ func newSession(srv *Server, nc net.Conn) *session {
 	s.idleAt = -1
 	s.in.limit = srv.cfg.maxMessage
 	s.RemoteAddr = nc.RemoteAddr()
-	s.member.flush, s.member.evict, s.member.gone = s.writeLoop, s.abort, s.gone
+	s.member.writeOwed, s.member.evict, s.member.gone = s.writeLoop, s.abort, s.gone
 	_, s.layered = nc.(interface{ NetConn() net.Conn })
 	_, s.resumes = nc.(syscall.Conn)
 	return s
