@@ -50,9 +50,11 @@ type pace struct {
 	grace *time.Timer   // runs while somebody is waited for
 	tie   *time.Timer   // runs while a tie is what holds the room
 
-	// recent[i] is when the log reached the last position that is i steps of a
-	// recentSteps'th of recentBytes, modulo recentSteps.
+	// recent[i] is when the log was first seen to have reached the last position
+	// that is i steps of a recentSteps'th of recentBytes, modulo recentSteps. The
+	// last step that was seen is step.
 	recent  [recentSteps]time.Time
+	step    int64
 	heldAt  time.Time // when the hold began
 	forLate bool      // it began for the late alone
 }
@@ -72,7 +74,7 @@ type flusher struct {
 func (r *room) checkPaceLocked(from int64, patient bool) {
 	r.watched.Store(true) // before positions are read, so that no progress is missed
 	now := time.Now()
-	grace := min(max(r.clockLocked(from, now), minGrace), maxGrace)
+	grace := min(max(r.clockLocked(now), minGrace), maxGrace)
 	r.pace.far, r.pace.late, r.pace.stuck = 0, 0, 0
 	var slow []*member
 	for e := r.members.Front(); e != nil; e = e.Next() {
@@ -114,20 +116,20 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 	r.watchLocked()
 }
 
-// clockLocked notes when the log grew from position from, and returns how long
-// the last recentBytes took. r.mu must be held.
-func (r *room) clockLocked(from int64, now time.Time) time.Duration {
-	recent := &r.pace.recent
-	if recent[0].IsZero() {
-		for i := range recent {
-			recent[i] = now
+// clockLocked notes how far the log has grown, and returns how long the last
+// recentBytes took. r.mu must be held.
+func (r *room) clockLocked(now time.Time) time.Duration {
+	p := &r.pace
+	if p.recent[0].IsZero() {
+		for i := range p.recent {
+			p.recent[i] = now
 		}
 	}
-	step := r.log.end >> recentShift
-	for s := from>>recentShift + 1; s <= step; s++ {
-		recent[s%recentSteps] = now
+	for last := r.log.end >> recentShift; p.step < last; {
+		p.step++
+		p.recent[p.step%recentSteps] = now
 	}
-	return now.Sub(recent[(step+1)%recentSteps])
+	return now.Sub(p.recent[(p.step+1)%recentSteps])
 }
 
 // markLocked adds m to the counts that its marks say, or with -1 takes it out.

@@ -102,6 +102,35 @@ func TestFloodOverTransports(t *testing.T) {
 	})
 }
 
+// With a backlog larger than what sockets hold, the time that a member has read
+// nothing in is all it is given: nobody waits for it.
+func TestStalledMemberHoldsNobody(t *testing.T) {
+	const size = 7000 // of a message, so that log chunks end anywhere
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t)
+		stalled := s.Raw()
+		stalled.SendFrame("stalled")
+		s.WantMembers("stalled")
+		sender, reader := s.Join("sender"), s.Join("reader")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range 2 * chatroom.DefaultBacklog / size {
+				time.Sleep(100 * time.Microsecond)
+				assert.NoError(t, sender.Conn.Send(context.Background(), make([]byte, size)))
+			}
+		})
+		wg.Go(func() {
+			for range 2 * chatroom.DefaultBacklog / size {
+				_, err := reader.Receive()
+				assert.NoError(t, err)
+			}
+		})
+		require.ErrorIs(t, s.WaitLeave("stalled"), chatroom.ErrSlowConsumer)
+		wg.Wait()
+		assert.Zero(t, s.Stats().Holds)
+	})
+}
+
 // One of a hundred never reads: the others get everything at once, and that one
 // is evicted.
 func TestStalledMemberIsEvicted(t *testing.T) {
