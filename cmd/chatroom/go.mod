@@ -6,8 +6,8 @@ require (
 	example.com/chatroom v0.0.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
-	golang.org/x/sys v0.42.0
-	golang.org/x/term v0.41.0
+	golang.org/x/sys v0.47.0
+	golang.org/x/term v0.45.0
 )
 
 require go.yaml.in/yaml/v3 v3.0.5 // indirect

@@ -1,0 +1,464 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// patience is how long a delivery may take before it counts as lost.
+	patience = 20 * time.Second
+
+	// dialers is how many connections are made at once.
+	dialers = 16
+
+	// quiet is how long nothing may come for a room to be at rest.
+	quiet = 50 * time.Millisecond
+
+	// stampLen is the length of the time that a message carries, in hexadecimal.
+	stampLen = 16
+)
+
+// errStuck says that messages were not delivered for as long as patience.
+var errStuck = errors.New("deliveries are missing")
+
+// A load is the members of rooms, all read by one thread, which counts what they
+// receive: no member costs more than its bytes.
+type load struct {
+	epoll   int
+	events  []unix.EpollEvent
+	buf     []byte
+	members []*member
+	byFD    []*member
+
+	ticker  int // file descriptor of a timer that wakes poll, or -1
+	missing int // members that have less than they should
+	err     error
+
+	// stamps, unless nil, is told how long after the time that it carries each
+	// message was delivered.
+	stamps func(time.Duration)
+}
+
+// A member is one connection.
+type member struct {
+	*socket
+	wire
+
+	got, want int64 // bytes of deliveries
+
+	skipper frameSkipper
+	stamp   [stampLen]byte
+}
+
+// newLoad connects n members to the server at addr, and returns when each has
+// proved to be one, and how long that took.
+func newLoad(p *peer, addr string, n int) (*load, time.Duration, error) {
+	l, err := newEmptyLoad()
+	if err != nil {
+		return nil, 0, err
+	}
+	took, err := l.join(p, addr, n)
+	if err != nil {
+		l.close()
+		return nil, 0, err
+	}
+	return l, took, nil
+}
+
+func newEmptyLoad() (*load, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return &load{epoll: epoll, ticker: -1, events: make([]unix.EpollEvent, 256), buf: make([]byte, 256<<10)}, nil
+}
+
+// join connects n more members, to a room of their own.
+func (l *load) join(p *peer, addr string, n int) (took time.Duration, err error) {
+	start := time.Now()
+	members, err := connect(p, addr, len(l.members), n)
+	l.members = append(l.members, members...)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range members {
+		if err := l.watch(m); err != nil {
+			return 0, err
+		}
+	}
+	joined, err := l.probe(members)
+	return joined.Sub(start), err
+}
+
+func (l *load) close() {
+	for _, m := range l.members {
+		_ = unix.Close(m.fd)
+	}
+	_ = unix.Close(l.epoll)
+}
+
+// connect makes n connections that enter the room at addr.
+func connect(p *peer, addr string, first, n int) ([]*member, error) {
+	members := make([]*member, n)
+	errs := make([]error, dialers)
+	var wg sync.WaitGroup
+	for d := range dialers {
+		wg.Go(func() {
+			for i := d; i < n; i += dialers {
+				s, err := dial(addr, 0)
+				if err != nil {
+					errs[d] = err
+					return
+				}
+				members[i] = &member{socket: s, wire: p.newWire(first + i)}
+				if err := members[i].enter(s); err != nil {
+					errs[d] = fmt.Errorf("member %d could not enter: %w", first+i, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	connected := members[:0]
+	for _, m := range members {
+		if m != nil {
+			connected = append(connected, m)
+		}
+	}
+	return connected, cmp.Or(errs...)
+}
+
+// watch lets the load read m.
+func (l *load) watch(m *member) error {
+	if err := unix.SetNonblock(m.fd, true); err != nil {
+		return err
+	}
+	for len(l.byFD) <= m.fd {
+		l.byFD = append(l.byFD, nil)
+	}
+	l.byFD[m.fd] = m
+	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, m.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(m.fd)})
+}
+
+// probe sends messages until each member of a room has received one, so that
+// none is still on its way in, and returns when the last of them had. The room is
+// at rest then.
+func (l *load) probe(room []*member) (joined time.Time, err error) {
+	payload := make([]byte, payloadLen)
+	for i := range payload {
+		payload[i] = 'p'
+	}
+	sender := room[0]
+	message := sender.encode(payload)
+	for _, m := range room {
+		m.want = m.got + int64(m.delivery)
+	}
+	if !sender.echo {
+		sender.want = sender.got
+	}
+	l.countMissing(room)
+	interval := 5 * time.Millisecond
+	for deadline := time.Now().Add(patience); l.missing > 0; interval *= 2 {
+		if time.Now().After(deadline) {
+			return joined, fmt.Errorf("%d of %d members are not in after %v", l.missing, len(room), patience)
+		}
+		if err := l.send(sender, message); err != nil {
+			return joined, err
+		}
+		if err := l.await(interval); err != nil && err != errStuck {
+			return joined, err
+		}
+	}
+	joined = time.Now()
+	if err := l.rest(); err != nil {
+		return joined, err
+	}
+	for _, m := range room {
+		m.want = m.got
+	}
+	return joined, nil
+}
+
+// send writes all of message, which is small.
+func (l *load) send(m *member, message []byte) error {
+	for {
+		n, err := unix.Write(m.fd, message)
+		switch {
+		case err == unix.EAGAIN:
+			if err := l.poll(time.Millisecond); err != nil {
+				return err
+			}
+		case err != nil && err != unix.EINTR:
+			return fmt.Errorf("send: %w", err)
+		default:
+			if message = message[max(n, 0):]; len(message) == 0 {
+				return nil
+			}
+		}
+	}
+}
+
+func (l *load) countMissing(members []*member) {
+	l.missing = 0
+	for _, m := range members {
+		if m.got < m.want {
+			l.missing++
+		}
+	}
+}
+
+// await reads until no member misses anything. It returns errStuck if nothing
+// at all comes for as long as limit.
+func (l *load) await(limit time.Duration) error {
+	last, seen := time.Now(), l.missing
+	before := l.received()
+	for l.missing > 0 {
+		if err := l.poll(limit); err != nil {
+			return err
+		}
+		if time.Since(last) < limit {
+			continue
+		}
+		if now := l.received(); now == before && l.missing == seen {
+			return errStuck
+		} else {
+			last, before, seen = time.Now(), now, l.missing
+		}
+	}
+	return nil
+}
+
+func (l *load) received() (sum int64) {
+	for _, m := range l.members {
+		sum += m.got
+	}
+	return sum
+}
+
+// rest reads until nothing comes any more.
+func (l *load) rest() error {
+	for before := int64(-1); before != l.received(); {
+		before = l.received()
+		for until := time.Now().Add(quiet); time.Now().Before(until); {
+			if err := l.poll(time.Until(until)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// verify checks, at rest, that every member has received exactly what it should.
+func (l *load) verify() error {
+	if err := l.rest(); err != nil {
+		return err
+	}
+	for i, m := range l.members {
+		if m.got != m.want {
+			return fmt.Errorf("member %d received %d bytes, want %d", i, m.got, m.want)
+		}
+	}
+	return nil
+}
+
+// startTicker makes poll return at every interval.
+func (l *load) startTicker(interval time.Duration) error {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	l.ticker = fd
+	tick := unix.NsecToTimespec(interval.Nanoseconds())
+	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: tick, Value: tick}, nil); err != nil {
+		l.stopTicker()
+		return err
+	}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+		l.stopTicker()
+		return err
+	}
+	return nil
+}
+
+func (l *load) stopTicker() {
+	_ = unix.Close(l.ticker)
+	l.ticker = -1
+}
+
+// poll waits for input, no longer than limit, and reads once what has some.
+func (l *load) poll(limit time.Duration) error {
+	n, err := unix.EpollWait(l.epoll, l.events, int(max(limit, 0).Milliseconds()))
+	if err != nil && err != unix.EINTR {
+		return err
+	}
+	for _, e := range l.events[:max(n, 0)] {
+		if int(e.Fd) == l.ticker {
+			_, _ = unix.Read(l.ticker, l.buf[:8]) // so that it goes on
+			continue
+		}
+		l.read(l.byFD[e.Fd])
+	}
+	return l.err
+}
+
+func (l *load) read(m *member) {
+	n, err := unix.Read(m.fd, l.buf)
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return
+	case err != nil || n == 0:
+		l.err = fmt.Errorf("the server closed a member's connection (%w)", errors.Join(errors.New("end of stream"), err))
+		return
+	}
+	before := m.got
+	if !m.framed {
+		l.count(m, l.buf[:n])
+	} else {
+		for payload, rest := m.skipper.next(l.buf[:n]); ; payload, rest = m.skipper.next(rest) {
+			l.count(m, payload)
+			if len(rest) == 0 {
+				break
+			}
+		}
+	}
+	if before < m.want && m.got >= m.want {
+		l.missing--
+	}
+}
+
+// count accounts for bytes of deliveries.
+func (l *load) count(m *member, p []byte) {
+	if l.stamps == nil {
+		m.got += int64(len(p))
+		return
+	}
+	now := time.Now()
+	for len(p) > 0 {
+		// The next byte is the at'th of a delivery.
+		at := int(m.got % int64(m.delivery))
+		n := m.delivery - at
+		if from := m.stampAt; at < from {
+			n = from - at
+		} else if at < from+stampLen {
+			n = copy(m.stamp[at-from:], p)
+			if at+n == from+stampLen {
+				l.stamps(sinceStamp(m.stamp[:], now))
+			}
+		}
+		n = min(n, len(p))
+		m.got += int64(n)
+		p = p[n:]
+	}
+}
+
+var stampBase = time.Now()
+
+func appendStamp(dst []byte, t time.Time) []byte {
+	return fmt.Appendf(dst, "%0*x", stampLen, t.Sub(stampBase).Nanoseconds())
+}
+
+func sinceStamp(stamp []byte, now time.Time) time.Duration {
+	var raw [stampLen / 2]byte
+	if _, err := hex.Decode(raw[:], stamp); err != nil {
+		return -1
+	}
+	var at int64
+	for _, b := range raw {
+		at = at<<8 | int64(b)
+	}
+	return now.Sub(stampBase) - time.Duration(at)
+}
+
+// A closedLoop is senders of windows of messages: all send a window, and when all
+// of it is delivered they send the next.
+type closedLoop struct {
+	*load
+	window  int
+	rooms   [][]*member
+	senders int // of each room
+	bursts  [][]byte
+}
+
+// newClosedLoop returns the closed loop of a load. The first senders of each
+// room send.
+func newClosedLoop(l *load, rooms [][]*member, senders, window int) *closedLoop {
+	loop := &closedLoop{load: l, window: window, rooms: rooms, senders: senders}
+	payload := make([]byte, payloadLen)
+	for i := range payload {
+		payload[i] = 'a' + byte(i%26)
+	}
+	for _, room := range rooms {
+		for _, m := range room[:senders] {
+			var burst []byte
+			for range window {
+				burst = append(burst, m.encode(payload)...)
+			}
+			loop.bursts = append(loop.bursts, burst)
+		}
+	}
+	return loop
+}
+
+// deliveries returns how many there are in a round.
+func (c *closedLoop) deliveries() int {
+	sum := 0
+	for _, room := range c.rooms {
+		others := len(room) - 1
+		if room[0].echo {
+			others++
+		}
+		sum += c.senders * c.window * others
+	}
+	return sum
+}
+
+func (c *closedLoop) round() error {
+	for _, room := range c.rooms {
+		for i, m := range room {
+			messages := c.senders * c.window
+			if i < c.senders {
+				if !m.echo {
+					messages -= c.window
+				}
+				m.want += int64(c.window * m.receipt)
+			}
+			m.want += int64(messages * m.delivery)
+		}
+	}
+	c.countMissing(c.members)
+	next := 0
+	for _, room := range c.rooms {
+		for _, m := range room[:c.senders] {
+			if err := c.send(m, c.bursts[next]); err != nil {
+				return err
+			}
+			next++
+		}
+	}
+	return c.await(patience)
+}
+
+// run makes rounds for as long as d, at least one, and returns how many
+// deliveries they were. It keeps the thread, so that the load is one.
+func (c *closedLoop) run(d time.Duration) (deliveries int, took time.Duration, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start := time.Now()
+	for deliveries == 0 || time.Since(start) < d {
+		if err := c.round(); err != nil {
+			return deliveries, time.Since(start), err
+		}
+		deliveries += c.deliveries()
+	}
+	return deliveries, time.Since(start), nil
+}

@@ -1,0 +1,157 @@
+//go:build linux
+
+// Command bench compares chatroom with what else a program could embed for a
+// chat room. It runs every server as a process of its own on loopback, loads
+// each in the same ways, and prints Markdown.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	var err error
+	switch args := os.Args[1:]; {
+	case len(args) == 3 && args[0] == "serve":
+		err = serveProcess(args[1], args[2])
+	case len(args) == 3 && args[0] == "memory":
+		err = memoryProcess(args[1], args[2])
+	default:
+		err = run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	quick := flag.Bool("quick", false, "one short round of what tells most: a first answer, in two minutes")
+	moment := flag.Bool("moment", false, "run each scenario for a moment, at a tenth of its size: shows that all works, and measures nothing")
+	rounds := flag.Int("rounds", 3, "how often to measure each figure")
+	duration := flag.Duration("duration", 1500*time.Millisecond, "how long to measure each time")
+	peerList := flag.String("peers", "", "the `names` of the peers to run, separated by commas, of "+peerNames()+" (default all)")
+	scenarioList := flag.String("scenario", "", "the `names` of the scenarios to run, separated by commas, of "+scenarioNames()+" (default all)")
+	svg := flag.String("svg", "", "draw charts into this `directory`")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	}
+
+	selected, err := selectPeers(*peerList)
+	if err != nil {
+		return err
+	}
+	chosen, err := selectScenarios(*scenarioList)
+	if err != nil {
+		return err
+	}
+	s := settings{duration: *duration, scale: 1}
+	switch {
+	case *quick:
+		*rounds, s.duration, chosen = 1, 500*time.Millisecond, quickOnly(chosen)
+	case *moment:
+		*rounds, s.duration, s.scale = 1, 20*time.Millisecond, 10
+	}
+	r := &results{peers: selected, scenarios: chosen, cells: make(map[cellKey]*cell)}
+	r.measure(*rounds, s)
+	if err := r.write(os.Stdout, *rounds); err != nil {
+		return err
+	}
+	if *svg != "" {
+		if err := r.draw(*svg); err != nil {
+			return err
+		}
+	}
+	return r.failure(*moment)
+}
+
+// measure runs everything in turn, round by round, so that what changes on the
+// machine meanwhile changes for all.
+func (r *results) measure(rounds int, s settings) {
+	for round := range rounds {
+		for _, sc := range r.scenarios {
+			for _, c := range sc.columns {
+				for _, p := range r.peers {
+					if !sc.isFor(p) || p.maxMembers > 0 && c.members > p.maxMembers {
+						continue
+					}
+					at := r.cell(sc, c, p)
+					if at.failed != nil {
+						continue
+					}
+					values, err := c.run(p, s)
+					if err != nil {
+						at.failed = err
+						fmt.Fprintf(os.Stderr, "round %d: %s, %s, %s: %v\n", round+1, sc.name, c.label, p.name, err)
+						continue
+					}
+					for f, v := range values {
+						at.values[f] = append(at.values[f], v)
+					}
+					fmt.Fprintf(os.Stderr, "round %d: %s, %s, %s: %s %s\n", round+1, sc.name, c.label, p.name, number(values[0]), sc.figures[0].unit)
+				}
+			}
+		}
+	}
+}
+
+// failure returns an error if a measurement failed and all is to be well.
+func (r *results) failure(strict bool) error {
+	failed := 0
+	for _, c := range r.cells {
+		if c.failed != nil {
+			failed++
+		}
+	}
+	if strict && failed > 0 {
+		return fmt.Errorf("%d measurements failed", failed)
+	}
+	return nil
+}
+
+func (s *scenario) isFor(p *peer) bool {
+	return s.only == "" || slices.Contains(strings.Split(s.only, ","), p.name)
+}
+
+func selectScenarios(list string) ([]*scenario, error) {
+	if list == "" {
+		return scenarios, nil
+	}
+	var selected []*scenario
+	for name := range strings.SplitSeq(list, ",") {
+		i := slices.IndexFunc(scenarios, func(s *scenario) bool { return s.name == strings.TrimSpace(name) })
+		if i < 0 {
+			return nil, fmt.Errorf("no scenario %q: there are %s", name, scenarioNames())
+		}
+		selected = append(selected, scenarios[i])
+	}
+	return selected, nil
+}
+
+func scenarioNames() string {
+	names := make([]string, len(scenarios))
+	for i, s := range scenarios {
+		names[i] = s.name
+	}
+	return strings.Join(names, ", ")
+}
+
+// quickOnly returns the scenarios with those of their columns that are quick.
+func quickOnly(all []*scenario) (quick []*scenario) {
+	for _, s := range all {
+		reduced := *s
+		reduced.columns = slices.DeleteFunc(slices.Clone(s.columns), func(c column) bool { return !c.quick })
+		if len(reduced.columns) > 0 {
+			quick = append(quick, &reduced)
+		}
+	}
+	return quick
+}
+
+func (r *results) draw(dir string) error { return nil }

@@ -1,0 +1,187 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// results holds the values of all rounds.
+type results struct {
+	peers     []*peer
+	scenarios []*scenario
+	cells     map[cellKey]*cell
+}
+
+type cellKey struct {
+	scenario, column, peer string
+}
+
+// A cell is one peer in one column: a list of values for each figure, or why
+// there is none.
+type cell struct {
+	values [][]float64
+	failed error
+}
+
+func (r *results) cell(s *scenario, c column, p *peer) *cell {
+	key := cellKey{s.name, c.label, p.name}
+	if r.cells[key] == nil {
+		r.cells[key] = &cell{values: make([][]float64, len(s.figures))}
+	}
+	return r.cells[key]
+}
+
+// median returns the median of a figure in a cell, or NaN.
+func (r *results) median(s *scenario, c column, p *peer, figure int) float64 {
+	return median(r.cell(s, c, p).values[figure])
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	if n := len(sorted); n%2 == 0 {
+		return (sorted[n/2-1] + sorted[n/2]) / 2
+	}
+	return sorted[len(sorted)/2]
+}
+
+// write prints everything as Markdown.
+func (r *results) write(w io.Writer, rounds int) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s; %s.\nMedians of %d interleaved rounds, and their spread where there is one.\n\n", machine(), time.Now().UTC().Format(time.DateOnly), rounds)
+	for _, p := range r.peers {
+		fmt.Fprintf(&b, "- **%s**%s: %s.\n", p.name, version(p.module), p.how)
+	}
+	for _, s := range r.scenarios {
+		r.writeScenario(&b, s)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *results) writeScenario(b *strings.Builder, s *scenario) {
+	fmt.Fprintf(b, "\n## %s\n\n%s\n", s.title, s.text)
+	if len(s.columns) == 1 {
+		// The figures are the columns.
+		var heads []string
+		for _, f := range s.figures {
+			heads = append(heads, f.heading())
+		}
+		r.writeTable(b, s, heads, func(i int) (column, int) { return s.columns[0], i })
+	} else {
+		for f, figure := range s.figures {
+			fmt.Fprintf(b, "\n%s\n", figure.heading())
+			var heads []string
+			for _, c := range s.columns {
+				heads = append(heads, c.label)
+			}
+			r.writeTable(b, s, heads, func(i int) (column, int) { return s.columns[i], f })
+		}
+	}
+	for _, c := range s.columns {
+		for _, p := range r.peers {
+			if err := r.cell(s, c, p).failed; err != nil {
+				fmt.Fprintf(b, "\n%s, %s: %v.\n", p.name, c.label, err)
+			}
+		}
+	}
+}
+
+func (f figure) heading() string {
+	if f.unit == "" {
+		return f.title
+	}
+	return f.title + ", " + f.unit
+}
+
+// writeTable writes a row for each peer. at returns what column and figure is in
+// the i-th column of the table.
+func (r *results) writeTable(b *strings.Builder, s *scenario, heads []string, at func(i int) (column, int)) {
+	fmt.Fprintf(b, "\n| | %s |\n|---|%s\n", strings.Join(heads, " | "), strings.Repeat("---:|", len(heads)))
+	for _, p := range r.peers {
+		if !s.isFor(p) {
+			continue
+		}
+		fmt.Fprintf(b, "| %s |", p.name)
+		for i := range heads {
+			c, f := at(i)
+			fmt.Fprintf(b, " %s |", spread(r.cell(s, c, p).values[f]))
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// spread formats the median of values and their range.
+func spread(values []float64) string {
+	if len(values) == 0 {
+		return "–"
+	}
+	m, low, high := number(median(values)), number(slices.Min(values)), number(slices.Max(values))
+	if low == high {
+		return m
+	}
+	return fmt.Sprintf("%s (%s–%s)", m, low, high)
+}
+
+// number formats x with three significant digits or all its whole ones.
+func number(x float64) string {
+	switch {
+	case math.Abs(x) >= 100:
+		return thousands(x)
+	case math.Abs(x) >= 10:
+		return fmt.Sprintf("%.1f", x)
+	default:
+		return fmt.Sprintf("%.2f", x)
+	}
+}
+
+func thousands(x float64) string {
+	digits := fmt.Sprintf("%.0f", x)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// machine describes this machine and what runs on it.
+func machine() string {
+	var uts unix.Utsname
+	_ = unix.Uname(&uts) // an unknown kernel is named as empty
+	cpu := "unknown processor"
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(info)) {
+			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+				cpu = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%d × %s, Linux %s, %s %s/%s", runtime.NumCPU(), cpu, unix.ByteSliceToString(uts.Release[:]), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// version returns the version of a module that is compiled in, after a space.
+func version(module string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || module == "" {
+		return ""
+	}
+	for _, dep := range info.Deps {
+		if dep.Path == module {
+			return " " + dep.Version
+		}
+	}
+	return ""
+}

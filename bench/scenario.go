@@ -1,0 +1,335 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const senders = 10
+
+// A scenario is one way to load every peer.
+type scenario struct {
+	name    string // as in -scenario
+	title   string // of its tables
+	text    string // what is done
+	only    string // the one peer it is for, or empty
+	columns []column
+	figures []figure
+}
+
+// A column is one setting of a scenario.
+type column struct {
+	label   string
+	members int // the most connections to one server
+	quick   bool
+	run     func(p *peer, s settings) ([]float64, error) // a value for each of the scenario's figures
+}
+
+// A figure is what a table shows.
+type figure struct {
+	title string
+	unit  string
+	more  bool // more is better
+}
+
+// Settings say how long to measure.
+type settings struct {
+	duration time.Duration // of one measurement
+	scale    int           // divides the largest numbers of members
+}
+
+var perDelivery = figure{title: "Server CPU per delivery", unit: "ns"}
+
+var scenarios = []*scenario{
+	closedScenario,
+	openScenario,
+	idleScenario,
+	stalledScenario,
+	joinScenario,
+	growthScenario,
+	roomsScenario,
+	memoryScenario,
+}
+
+var closedScenario = &scenario{
+	name:    "closed",
+	title:   "Closed loop",
+	text:    fmt.Sprintf("%d members send windows of %d-byte messages; the next window is sent when all of the last has been delivered.", senders, payloadLen),
+	columns: closedColumns(),
+	figures: []figure{
+		perDelivery,
+		{title: "Deliveries per second", unit: "/s", more: true},
+		{title: "Peak memory", unit: "MiB"},
+		{title: "The load's share of all CPU time", unit: "%"},
+	},
+}
+
+func closedColumns() (columns []column) {
+	for _, window := range []int{64, 1} {
+		for _, members := range []int{10, 100, 1000} {
+			columns = append(columns, column{
+				label:   fmt.Sprintf("window %d, %s members", window, thousands(float64(members))),
+				members: members,
+				quick:   members == 100 || members == 1000 && window == 64,
+				run: func(p *peer, s settings) ([]float64, error) {
+					return runClosed(p, s, 1, members, window)
+				},
+			})
+		}
+	}
+	return columns
+}
+
+// runClosed measures a closed loop in each of that many rooms.
+func runClosed(p *peer, s settings, rooms, members, window int) ([]float64, error) {
+	server, l, inRooms, err := startRooms(p, rooms, members)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	defer l.close()
+	loop := newClosedLoop(l, inRooms, min(senders, members), window)
+	if _, _, err := loop.run(s.duration / 4); err != nil { // to warm up
+		return nil, err
+	}
+	cpu, own := server.cpu(), ownCPU()
+	n, took, err := loop.run(s.duration)
+	if err != nil {
+		return nil, err
+	}
+	cpu, own = server.cpu()-cpu, ownCPU()-own
+	if err := l.verify(); err != nil {
+		return nil, err
+	}
+	peak, err := server.memory("VmHWM:")
+	return []float64{
+		float64(cpu.Nanoseconds()) / float64(n),
+		float64(n) / took.Seconds(),
+		float64(peak) / (1 << 20),
+		100 * own.Seconds() / (own + cpu).Seconds(),
+	}, err
+}
+
+// startRooms starts a server with that many rooms and fills each of them.
+func startRooms(p *peer, rooms, members int) (*process, *load, [][]*member, error) {
+	server, err := startServer(p, rooms)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	l, err := newEmptyLoad()
+	if err != nil {
+		server.stop()
+		return nil, nil, nil, err
+	}
+	var inRooms [][]*member
+	for _, addr := range server.addrs {
+		if _, err := l.join(p, addr, members); err != nil {
+			server.stop()
+			l.close()
+			return nil, nil, nil, err
+		}
+		inRooms = append(inRooms, l.members[len(l.members)-members:])
+	}
+	return server, l, inRooms, nil
+}
+
+const (
+	openMembers = 200
+	openRate    = 200 // messages a second
+)
+
+var openScenario = &scenario{
+	name:    "open",
+	title:   "Open loop",
+	text:    fmt.Sprintf("%d members, %d messages a second on a fixed schedule, so %s deliveries a second. Latency counts from when a message was due, to when a member had read it.", openMembers, openRate, thousands(openRate*(openMembers-1))),
+	columns: []column{{label: fmt.Sprintf("%d members", openMembers), members: openMembers, quick: true, run: runOpen}},
+	figures: []figure{
+		{title: "p50", unit: "ms"}, {title: "p99", unit: "ms"}, {title: "p99.9", unit: "ms"}, {title: "maximum", unit: "ms"},
+		perDelivery,
+	},
+}
+
+func runOpen(p *peer, s settings) ([]float64, error) {
+	server, l, _, err := startRooms(p, 1, openMembers)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	defer l.close()
+	if err := openLoop(l, s.duration/2); err != nil { // to warm up
+		return nil, err
+	}
+	var latencies []time.Duration
+	cpu := server.cpu()
+	l.stamps = func(d time.Duration) { latencies = append(latencies, d) }
+	if err := openLoop(l, 2*s.duration); err != nil {
+		return nil, err
+	}
+	cpu = server.cpu() - cpu
+	l.stamps = nil
+	slices.Sort(latencies)
+	at := func(q float64) float64 {
+		return float64(latencies[min(int(q*float64(len(latencies))), len(latencies)-1)].Nanoseconds()) / 1e6
+	}
+	return []float64{at(0.5), at(0.99), at(0.999), at(1), float64(cpu.Nanoseconds()) / float64(len(latencies))}, nil
+}
+
+// openLoop sends at openRate for as long as d, then waits for what was sent.
+func openLoop(l *load, d time.Duration) error {
+	const interval = time.Second / openRate
+	if err := l.startTicker(interval); err != nil {
+		return err
+	}
+	defer l.stopTicker()
+	payload := make([]byte, payloadLen)
+	for i := range payload {
+		payload[i] = 'a' + byte(i%26)
+	}
+	start := time.Now()
+	for sent := 0; ; {
+		due := start.Add(time.Duration(sent+1) * interval)
+		if due.Sub(start) > d {
+			break
+		}
+		if time.Now().Before(due) {
+			if err := l.poll(time.Second); err != nil {
+				return err
+			}
+			continue
+		}
+		sender := l.members[sent%senders]
+		for _, m := range l.members {
+			if m != sender || m.echo {
+				m.want += int64(m.delivery)
+			}
+		}
+		sender.want += int64(sender.receipt)
+		appendStamp(payload[:0], due)
+		if err := l.send(sender, sender.encode(payload)); err != nil {
+			return err
+		}
+		sent++
+	}
+	l.countMissing(l.members)
+	if err := l.await(patience); err != nil {
+		return err
+	}
+	return l.verify()
+}
+
+const idleMembers = 10_000
+
+var idleScenario = &scenario{
+	name:    "idle",
+	title:   "Idle members",
+	text:    "Resident memory for each member of a room that has fallen silent, after a collection.",
+	columns: []column{{label: thousands(idleMembers) + " members", members: idleMembers, run: runIdle}},
+	figures: []figure{{title: "Memory per member", unit: "KiB"}},
+}
+
+func runIdle(p *peer, s settings) ([]float64, error) {
+	server, err := startServer(p, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	before, err := server.collect()
+	if err != nil {
+		return nil, err
+	}
+	n := idleMembers / s.scale
+	l, _, err := newLoad(p, server.addrs[0], n)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	after, err := server.collect()
+	return []float64{float64(after-before) / float64(n) / 1024}, err
+}
+
+const stalledMembers = 100
+
+var stalledScenario = &scenario{
+	name:    "stalled",
+	title:   "One member that never reads",
+	text:    fmt.Sprintf("The closed loop of %d members with windows of 64, without and with one more that reads nothing.", stalledMembers),
+	columns: []column{{label: fmt.Sprintf("%d members", stalledMembers), members: stalledMembers + 1, run: runStalled}},
+	figures: []figure{
+		{title: "Throughput with it, of that without", more: true},
+		{title: "Deliveries per second with it", unit: "/s", more: true},
+		{title: "Peak memory", unit: "MiB"},
+	},
+}
+
+func runStalled(p *peer, s settings) ([]float64, error) {
+	server, l, rooms, err := startRooms(p, 1, stalledMembers)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	defer l.close()
+	loop := newClosedLoop(l, rooms, senders, 64)
+	if _, _, err := loop.run(s.duration / 4); err != nil { // to warm up
+		return nil, err
+	}
+	n, took, err := loop.run(s.duration)
+	if err != nil {
+		return nil, err
+	}
+	without := float64(n) / took.Seconds()
+
+	nc, err := dial(server.addrs[0], 4096)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unix.Close(nc.fd) }()
+	w := p.newWire(stalledMembers)
+	if err := w.enter(nc); err != nil {
+		return nil, err
+	}
+	n, took, err = loop.run(2 * s.duration)
+	with := float64(n) / took.Seconds()
+	if err == errStuck {
+		with, err = 0, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	peak, err := server.memory("VmHWM:")
+	return []float64{with / without, with, float64(peak) / (1 << 20)}, err
+}
+
+const joiners = 2000
+
+var joinScenario = &scenario{
+	name:    "join",
+	title:   "Joins",
+	text:    fmt.Sprintf("%s members join an empty room, %d at a time, until each has proved to be in by receiving a message.", thousands(joiners), dialers),
+	columns: []column{{label: thousands(joiners) + " joins", members: joiners, quick: true, run: runJoin}},
+	figures: []figure{
+		{title: "Joins per second", unit: "/s", more: true},
+		{title: "Server CPU per join", unit: "µs"},
+	},
+}
+
+func runJoin(p *peer, s settings) ([]float64, error) {
+	server, err := startServer(p, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	n := joiners / s.scale
+	cpu := server.cpu()
+	l, took, err := newLoad(p, server.addrs[0], n)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	cpu = server.cpu() - cpu
+	return []float64{float64(n) / took.Seconds(), float64(cpu.Microseconds()) / float64(n)}, nil
+}
