@@ -288,7 +288,12 @@ func (s *Server) Stats() Stats {
 // Flush blocks until everything published before the call has been written to
 // the members' connections, those excepted that have left, or until ctx ends,
 // whose error it then returns.
-func (s *Server) Flush(ctx context.Context) error { return s.room.flush(ctx) }
+func (s *Server) Flush(ctx context.Context) error {
+	if !s.room.flush(ctx.Done(), nil) {
+		return ctx.Err()
+	}
+	return nil
+}
 
 // Shutdown ends the server gracefully: it stops accepting and reading, writes
 // out what the members are owed, closes their connections, and returns when the
@@ -308,6 +313,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = s.Close()
 		return err
 	}
+	s.room.sweeper.Wait() // it has nothing left to do
 	return nil
 }
 

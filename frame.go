@@ -176,6 +176,11 @@ func (f *frameReader) partial() bool { return f.wr > f.rd }
 func (f *frameReader) fill(src io.Reader) error {
 	f.makeRoom()
 	n, err := src.Read(f.buf[f.wr:])
+	return f.filled(n, err)
+}
+
+// filled accounts for a read of n bytes into the buffer.
+func (f *frameReader) filled(n int, err error) error {
 	f.wr += n
 	f.busy = f.wr == len(f.buf)
 	if n > 0 {
@@ -185,6 +190,28 @@ func (f *frameReader) fill(src io.Reader) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// makeReady makes room for a read that does not wait, so that a large buffer is
+// held for a moment only; park gives it back if there was nothing to read.
+func (f *frameReader) makeReady() {
+	if f.rd == f.wr && f.large == nil {
+		f.replace(largeBuffer)
+	}
+	f.busy = true
+	f.makeRoom()
+}
+
+// park gives back the buffer but for what is unread in it.
+func (f *frameReader) park() {
+	unread := f.wr - f.rd
+	switch {
+	case unread == 0:
+		f.release()
+		f.rd, f.wr = 0, 0
+	case f.large != nil && unread <= largeBuffer/4:
+		f.replace(max(smallBuffer, 2*unread))
+	}
 }
 
 func (f *frameReader) makeRoom() {

@@ -1,7 +1,6 @@
 package chatroom
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -59,9 +58,9 @@ type pace struct {
 	forLate bool      // it began for the late alone
 }
 
-// A flusher waits until each member that is behind has been written to up to a
+// A waiter waits until each member that is behind has been written to up to a
 // position.
-type flusher struct {
+type waiter struct {
 	upTo   int64
 	behind map[*member]struct{}
 	done   chan struct{} // closed when behind is empty
@@ -94,7 +93,7 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 		}
 		m.late = over && patient && now.Before(m.lateUntil)
 		if over && !m.late {
-			if m.evict(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.backlog)) {
+			if m.out.evict(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.backlog)) {
 				r.counts.slow++
 			}
 			slow = append(slow, m)
@@ -154,7 +153,7 @@ func (r *room) unmarkLocked(m *member) {
 
 // posLocked returns the position up to which m has been written to.
 func (r *room) posLocked(m *member) int64 {
-	if m.idleAt >= 0 || m.deaf {
+	if m.idle() || m.deaf {
 		return r.log.end
 	}
 	return m.pos.Load()
@@ -176,14 +175,14 @@ func (r *room) progressLocked(m *member, pos int64) {
 		r.unmarkLocked(m)
 	}
 	r.repaceLocked()
-	r.flushers = slices.DeleteFunc(r.flushers, func(f *flusher) bool {
-		if pos >= f.upTo {
-			delete(f.behind, m)
+	r.waiters = slices.DeleteFunc(r.waiters, func(w *waiter) bool {
+		if pos >= w.upTo {
+			delete(w.behind, m)
 		}
-		if len(f.behind) > 0 {
+		if len(w.behind) > 0 {
 			return false
 		}
-		close(f.done)
+		close(w.done)
 		return true
 	})
 	r.watchLocked()
@@ -288,14 +287,15 @@ func (r *room) releaseLocked() {
 // watchLocked tells the writers whether anybody waits for their progress. r.mu
 // must be held.
 func (r *room) watchLocked() {
-	r.watched.Store(r.pace.held || len(r.flushers) > 0)
+	r.watched.Store(r.pace.held || len(r.waiters) > 0)
 }
 
 // flush blocks until all that was published before the call has been written to
-// every member, or the member has left, or ctx ends.
-func (r *room) flush(ctx context.Context) error {
+// every member, or only to the one that is given, or the member has left. It
+// reports false if done was closed first.
+func (r *room) flush(done <-chan struct{}, only *member) bool {
 	r.mu.Lock()
-	f := &flusher{
+	w := &waiter{
 		upTo:   r.log.end,
 		behind: make(map[*member]struct{}),
 		done:   make(chan struct{}),
@@ -303,27 +303,26 @@ func (r *room) flush(ctx context.Context) error {
 	r.watched.Store(true) // before positions are read, so that no progress is missed
 	for e := r.members.Front(); e != nil; e = e.Next() {
 		m := e.Value.(*member)
-		if r.posLocked(m) < f.upTo {
-			f.behind[m] = struct{}{}
+		if (only == nil || only == m) && r.posLocked(m) < w.upTo {
+			w.behind[m] = struct{}{}
 		}
 	}
-	if len(f.behind) == 0 {
-		r.watchLocked()
-		r.mu.Unlock()
-		return nil
+	if len(w.behind) > 0 {
+		r.waiters = append(r.waiters, w)
+	} else {
+		close(w.done)
 	}
-	r.flushers = append(r.flushers, f)
 	r.watchLocked()
 	r.mu.Unlock()
 
 	select {
-	case <-f.done:
-		return nil
-	case <-ctx.Done():
+	case <-w.done:
+		return true
+	case <-done:
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.flushers = slices.DeleteFunc(r.flushers, func(g *flusher) bool { return g == f })
+		r.waiters = slices.DeleteFunc(r.waiters, func(other *waiter) bool { return other == w })
 		r.watchLocked()
-		return ctx.Err()
+		return false
 	}
 }

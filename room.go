@@ -16,6 +16,9 @@ const (
 	// chunksPerBacklog is how finely a small backlog is checked.
 	chunksPerBacklog = 32
 
+	// maxSkips is how many skips of a member's are kept room for.
+	maxSkips = 16
+
 	// gatherBelow is the run, in bytes, that is worth a write of its own
 	// although more follows behind a gap.
 	gatherBelow = 8 << 10
@@ -30,10 +33,12 @@ var ErrSlowConsumer = errors.New("chatroom: slow consumer")
 var errNotMember = errors.New("chatroom: not a member")
 
 // A room is an append-only log of encoded messages and the members that read
-// it, each from a cursor of its own. It does no I/O: a member's writeOwed does.
+// it, each from a cursor of its own. It does no I/O: a member's outlet does.
 //
-// Publishing appends once, whatever the number of members, and starts the
-// writers of those members that had nothing to write.
+// Publishing appends once, whatever the number of members, and sees to it that
+// they are written to: it starts the sweep, which serves those members that can
+// be written to without waiting, and a writer for each other one that had
+// nothing to write.
 type room struct {
 	// Fixed after construction.
 	backlog int64
@@ -46,12 +51,34 @@ type room struct {
 	mu       sync.Mutex
 	log      chunkLog
 	members  list.List // of *member, in the order of joining
-	idle     []*member // members without a writer, at the end of the log; see member.idleAt
+	idle     []*member // who waits at the end of the log, without a writer; see member.at
+	swept    []*member // whom the sweep writes to; see member.at
+	sweeping bool      // the sweep runs
+	sweptTo  int64     // up to where the sweep's last round was to write
 	lastID   uint64
 	state    roomState
 	pace     pace
-	flushers []*flusher
+	waiters  []*waiter
 	counts   roomCounts
+
+	// sweeper counts the goroutine that runs sweep: none or one. Add is called
+	// under mu, and not once the room is closed or empty for good.
+	sweeper sync.WaitGroup
+}
+
+// An outlet is a member's connection, as the room sees it.
+type outlet interface {
+	// writeOwed writes what the member is owed until next returns nothing and
+	// tryIdle agrees. It runs on a goroutine of its own.
+	writeOwed()
+
+	// tryWrite writes as much of p as can be written without waiting. It is
+	// called for swept members only.
+	tryWrite(p []byte) (int, error)
+
+	// evict ends the connection, and reports whether it was the first to. It does
+	// not block, and may be called with the room's lock held.
+	evict(reason error) bool
 }
 
 type roomState int
@@ -71,33 +98,34 @@ type roomCounts struct {
 // otherwise are guarded by room.mu.
 type member struct {
 	// Fixed before the join.
-	Member                     // ID and JoinedAt are set by the join
-	prefix    []byte           // the name as a frame
-	writeOwed func()           // writes what is owed until next returns nothing; runs on a goroutine of its own
-	evict     func(error) bool // ends the connection, and reports whether it was the first to; does not block
-	gone      <-chan struct{}  // closed when the connection is ending
+	Member                 // ID and JoinedAt are set by the join
+	prefix []byte          // the name as a frame
+	out    outlet          // its connection
+	sweeps bool            // out can write without waiting
+	gone   <-chan struct{} // closed when the connection is ending
 
 	// writer counts the goroutine that runs writeOwed: none or one. Add is called
 	// under room.mu and only while the room lists the member.
 	writer sync.WaitGroup
 
-	// Owned by the writer while there is one.
+	// Owned by the writer while there is one, and otherwise by the sweep.
 	cur     cursor
 	pending []byte // gathered and not yet written
 	scratch *[largeBuffer]byte
 
-	// pos is the position up to which all is written, for others to read while
-	// there is a writer.
+	// pos is the position up to which all is written, for others to read unless
+	// the member is idle.
 	pos atomic.Int64
 
-	// gaps tells the writer that skips is not empty. It is set before the bytes
-	// to be skipped are published.
+	// gaps tells who writes that there are skips. It is set before the bytes to
+	// be skipped are published.
 	gaps atomic.Bool
 
 	elem   *list.Element // nil before the join and after the leave
-	idleAt int           // index in room.idle; -1 while there is a writer, and when deaf
+	at     int           // index in room.swept if it sweeps, in room.idle if not; -1 while there is a writer, and when deaf
 	deaf   bool          // its writer has failed: it receives nothing more, and counts as caught up
-	skips  []span        // the member's own messages, ahead of the cursor
+	skips  []span        // the member's own messages; those from passed on are ahead of the cursor
+	passed int
 
 	// The member's part in room.pace.
 	far, late, stuck bool
@@ -129,7 +157,8 @@ func (r *room) join(m *member) error {
 	r.lastID++
 	m.ID, m.JoinedAt = r.lastID, time.Now()
 	m.elem = r.members.PushBack(m)
-	r.setIdleLocked(m)
+	m.cur = r.log.cursor()
+	r.restLocked(m)
 	r.repaceLocked() // those far behind may not be most of the room any more
 	return nil
 }
@@ -149,8 +178,8 @@ func (r *room) removeLocked(m *member) {
 	}
 	r.members.Remove(m.elem)
 	m.elem = nil
-	if m.idleAt >= 0 {
-		r.unsetIdleLocked(m)
+	if m.at >= 0 {
+		r.unrestLocked(m)
 	}
 	r.unmarkLocked(m)
 	r.progressLocked(m, r.log.end)
@@ -235,7 +264,7 @@ func (r *room) broadcast(prefix, body []byte) error {
 // it is released before writers are started.
 func (r *room) appendAndUnlock(sender *member, prefix []byte, messages ...[]byte) {
 	start, from := r.log.cursor(), r.log.end
-	if sender != nil && sender.idleAt < 0 && !sender.deaf {
+	if sender != nil && !sender.idle() && !sender.deaf {
 		to := from
 		for _, body := range messages {
 			to += int64(len(prefix) + headerLen + len(body))
@@ -250,51 +279,64 @@ func (r *room) appendAndUnlock(sender *member, prefix []byte, messages ...[]byte
 	r.counts.messages += uint64(len(messages))
 	r.counts.bytes += uint64(r.log.end - from)
 	r.log.publish()
-	woken := r.wakeLocked(sender, start)
+	var woken *[]*member
+	if len(r.idle) > 0 {
+		woken = memberLists.Get().(*[]*member)
+		r.wakeLocked(woken, sender, start)
+	}
+	startSweep := len(r.swept) > 0 && !r.sweeping
+	if startSweep {
+		r.sweeping = true
+		r.sweeper.Add(1)
+	}
 	if grew {
 		r.checkPaceLocked(from, sender != nil)
 	}
 	r.mu.Unlock()
 
+	if startSweep {
+		go r.sweep()
+	}
+	if woken == nil {
+		return
+	}
 	for i, m := range *woken {
 		(*woken)[i] = nil
-		go m.writeOwed()
+		go m.out.writeOwed()
 	}
-	*woken = (*woken)[:0]
-	wakeLists.Put(woken)
+	memberLists.Put(woken)
 }
 
-// wakeLists holds *[]*member, so that waking needs no memory once warm.
-var wakeLists = sync.Pool{New: func() any { return new([]*member) }}
+// memberLists holds *[]*member, so that publishing needs no memory once warm.
+var memberLists = sync.Pool{New: func() any { return new([]*member) }}
 
 // wakeLocked gives each idle member but sender a writer that begins at start,
-// and returns them for the caller to start. r.mu must be held.
-func (r *room) wakeLocked(sender *member, start cursor) *[]*member {
-	woken := wakeLists.Get().(*[]*member)
+// and puts them into woken for the caller to start. r.mu must be held.
+func (r *room) wakeLocked(woken *[]*member, sender *member, start cursor) {
+	*woken = (*woken)[:0]
 	for _, m := range r.idle {
 		if m == sender {
 			continue
 		}
-		m.idleAt = -1
+		m.at = -1
 		m.cur = start
 		m.pos.Store(start.pos())
 		m.writer.Add(1)
 		*woken = append(*woken, m)
 	}
-	keep := sender != nil && sender.idleAt >= 0
+	keep := sender != nil && sender.idle()
 	clear(r.idle)
 	r.idle = r.idle[:0]
 	if keep {
-		sender.idleAt = 0
+		sender.at = 0
 		r.idle = append(r.idle, sender)
 	}
-	return woken
 }
 
 // skipLocked leaves s, at the end of the log, out of what m receives. room.mu
 // must be held.
 func (m *member) skipLocked(s span) {
-	if n := len(m.skips); n > 0 && m.skips[n-1].to == s.from {
+	if n := len(m.skips); n > m.passed && m.skips[n-1].to == s.from {
 		m.skips[n-1].to = s.to
 		return
 	}
@@ -303,23 +345,19 @@ func (m *member) skipLocked(s span) {
 }
 
 // next returns what to write next for m: the longest run of whole messages there
-// is, up to a chunk. When there is nothing it makes m idle and returns nothing,
-// and the writer that called it must end. Each run is accounted for with wrote
-// before next is called again.
+// is, up to a chunk. It is empty when there is nothing. Each run is accounted for
+// with wrote before next is called again.
 func (r *room) next(m *member) []byte {
 	if len(m.pending) > 0 {
 		return m.pending
 	}
 	for {
 		run, more := r.run(m)
-		if len(run) > 0 && (len(run) >= gatherBelow || !more) {
+		if len(run) >= gatherBelow || !more {
 			return run
 		}
-		if more {
-			return r.gather(m)
-		}
-		if r.tryIdle(m) {
-			return nil
+		if gathered := r.gather(m); len(gathered) > 0 {
+			return gathered
 		}
 	}
 }
@@ -338,22 +376,28 @@ func (r *room) run(m *member) (run []byte, more bool) {
 func (r *room) runToGap(m *member) (run []byte, more bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	passed := 0
-	for passed < len(m.skips) && m.skips[passed].from == m.cur.pos() {
-		m.cur.advance(m.skips[passed].to - m.skips[passed].from)
-		passed++
+	for m.passed < len(m.skips) && m.skips[m.passed].from == m.cur.pos() {
+		m.cur.advance(m.skips[m.passed].to - m.skips[m.passed].from)
+		m.passed++ // they are not moved: a stalled member may have very many
 	}
-	m.skips = m.skips[passed:] // not moved: a stalled member may have very many
 	run, more = m.cur.peek()
-	if len(m.skips) == 0 {
-		m.skips = nil
-		m.gaps.Store(false)
+	if m.passed == len(m.skips) {
+		m.dropSkips()
 		return run, more
 	}
-	if gap := m.skips[0].from - m.cur.pos(); gap < int64(len(run)) {
+	if gap := m.skips[m.passed].from - m.cur.pos(); gap < int64(len(run)) {
 		run = run[:gap]
 	}
 	return run, true
+}
+
+// dropSkips forgets m's skips. It keeps what room there is for a few. room.mu must
+// be held.
+func (m *member) dropSkips() {
+	if m.skips, m.passed = m.skips[:0], 0; cap(m.skips) > maxSkips {
+		m.skips = nil
+	}
+	m.gaps.Store(false)
 }
 
 // gather copies several runs into one, so that gaps cost no system calls. What
@@ -393,16 +437,16 @@ func (r *room) wrote(m *member, n int) {
 	}
 }
 
-// tryIdle makes m idle if it has nothing to write, and says whether its writer
-// must end.
+// tryIdle ends m's writer if there is nothing to write, and says whether it must
+// end.
 func (r *room) tryIdle(m *member) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m.elem != nil {
-		if len(m.skips) > 0 || m.cur.pos() != r.log.end {
+		if len(m.skips) > m.passed || m.cur.pos() != r.log.end {
 			return false
 		}
-		r.setIdleLocked(m)
+		r.restLocked(m)
 		r.progressLocked(m, r.log.end)
 	}
 	m.retire()
@@ -414,8 +458,7 @@ func (r *room) deafen(m *member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m.deaf = true
-	m.skips = nil
-	m.gaps.Store(false)
+	m.dropSkips()
 	m.retire()
 	r.unmarkLocked(m)
 	r.progressLocked(m, r.log.end)
@@ -423,25 +466,52 @@ func (r *room) deafen(m *member) {
 
 // retire drops what m's writer held, because the writer ends.
 func (m *member) retire() {
-	m.cur, m.pending = cursor{}, nil
+	m.pending = nil
+	if m.at < 0 || !m.sweeps {
+		m.cur = cursor{}
+	}
+	m.dropScratch()
+}
+
+func (m *member) dropScratch() {
 	if m.scratch != nil {
 		largeBuffers.Put(m.scratch)
 		m.scratch = nil
 	}
 }
 
-func (r *room) setIdleLocked(m *member) {
-	m.idleAt = len(r.idle)
-	r.idle = append(r.idle, m)
+// idle reports whether m waits at the end of the log.
+func (m *member) idle() bool { return m.at >= 0 && !m.sweeps }
+
+// restLocked puts m, which is at the end of the log, among those without a
+// writer. room.mu must be held.
+func (r *room) restLocked(m *member) {
+	resting := r.restingLocked(m)
+	m.at = len(*resting)
+	*resting = append(*resting, m)
+	if m.sweeps {
+		m.pos.Store(r.log.end)
+	} else {
+		m.cur = cursor{}
+	}
 }
 
-func (r *room) unsetIdleLocked(m *member) {
-	last := len(r.idle) - 1
-	r.idle[m.idleAt] = r.idle[last]
-	r.idle[m.idleAt].idleAt = m.idleAt
-	r.idle[last] = nil
-	r.idle = r.idle[:last]
-	m.idleAt = -1
+// unrestLocked takes m from among those without a writer. room.mu must be held.
+func (r *room) unrestLocked(m *member) {
+	resting := r.restingLocked(m)
+	last := len(*resting) - 1
+	(*resting)[m.at] = (*resting)[last]
+	(*resting)[m.at].at = m.at
+	(*resting)[last] = nil
+	*resting = (*resting)[:last]
+	m.at = -1
+}
+
+func (r *room) restingLocked(m *member) *[]*member {
+	if m.sweeps {
+		return &r.swept
+	}
+	return &r.idle
 }
 
 // countSlow counts a member that took nothing for too long.

@@ -16,7 +16,16 @@ type modelMember struct {
 	owed    []byte // published by others since the join and not yet taken
 	evicted bool
 	pace    int // takes something in one of so many steps
+	take    func(p []byte) int
 }
+
+var _ outlet = (*modelMember)(nil)
+
+func (m *modelMember) writeOwed() { m.writer.Done() } // the test writes
+
+func (m *modelMember) tryWrite(p []byte) (int, error) { return m.take(p), nil }
+
+func (m *modelMember) evict(error) bool { m.evicted = true; return true }
 
 // TestRoomAgainstModel drives a room without connections through random
 // histories on the fake clock. After each step it counts the pace anew, and each
@@ -32,10 +41,20 @@ func modelHistory(t *testing.T, seed uint64) {
 	r := newRoom(int64(2000 + rng.IntN(20_000)))
 	var members []*modelMember
 	join := func() {
-		m := &modelMember{member: &member{idleAt: -1, gone: make(chan struct{})}, pace: 1 + rng.IntN(8)}
+		m := &modelMember{member: &member{at: -1, gone: make(chan struct{})}, pace: 1 + rng.IntN(8)}
 		m.prefix = AppendFrame(nil, []byte("name"))
-		m.writeOwed = func() { m.writer.Done() } // the test writes
-		m.evict = func(error) bool { m.evicted = true; return true }
+		m.out, m.sweeps = m, rng.IntN(2) == 0
+		full := rand.New(rand.NewPCG(seed, uint64(len(members)))) // the sweep's own
+		m.take = func(p []byte) int {
+			n := len(p)
+			if full.IntN(m.pace) != 0 {
+				n = full.IntN(n)
+			}
+			require.GreaterOrEqual(t, len(m.owed), n, "seed %d: more than is owed", seed)
+			require.Equal(t, m.owed[:n], p[:n], "seed %d: other bytes than are owed", seed)
+			m.owed = m.owed[n:]
+			return n
+		}
 		require.NoError(t, r.join(m.member))
 		members = append(members, m)
 	}
@@ -66,21 +85,22 @@ func modelHistory(t *testing.T, seed uint64) {
 			m.evicted = true
 		case op == 2:
 			b := body()
-			require.NoError(t, r.broadcast(m.prefix, b))
 			published(nil, b)
+			require.NoError(t, r.broadcast(m.prefix, b))
 		case op == 3:
 			time.Sleep(time.Duration(rng.IntN(100)) * time.Millisecond)
 		case op < 10 && !r.pace.held:
 			first, second := body(), body()
-			require.NoError(t, r.publish(m.member, [][]byte{first, second}))
 			published(m, first)
 			published(m, second)
+			require.NoError(t, r.publish(m.member, [][]byte{first, second}))
 		default:
-			if m.idleAt >= 0 || rng.IntN(m.pace) != 0 {
+			if m.at >= 0 || rng.IntN(m.pace) != 0 {
 				break
 			}
 			run := r.next(m.member)
-			if run == nil {
+			if len(run) == 0 {
+				require.True(t, r.tryIdle(m.member), "seed %d step %d: owed nothing and not idle", seed, step)
 				break
 			}
 			n := 1 + rng.IntN(len(run))
@@ -104,9 +124,10 @@ func modelHistory(t *testing.T, seed uint64) {
 		r.mu.Unlock()
 	}
 	for _, m := range members {
-		for m.idleAt < 0 {
+		for m.at < 0 {
 			run := r.next(m.member)
-			if run == nil {
+			if len(run) == 0 {
+				require.True(t, r.tryIdle(m.member), "seed %d: owed nothing and not idle", seed)
 				break
 			}
 			require.Equal(t, m.owed[:len(run)], run, "seed %d: the rest", seed)
@@ -135,8 +156,11 @@ func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 			stuck++
 			require.True(t, m.far, "seed %d step %d: stuck and not far", seed, step)
 		}
-		if m.idleAt >= 0 {
-			require.Same(t, m, r.idle[m.idleAt], "seed %d step %d: index of the idle", seed, step)
+		if m.at >= 0 {
+			require.Same(t, m, (*r.restingLocked(m))[m.at], "seed %d step %d: index of those without a writer", seed, step)
+			require.Equal(t, r.log.end, r.posLocked(m), "seed %d step %d: the sweep is over and something is owed", seed, step)
+		}
+		if m.idle() {
 			require.Nil(t, m.cur.chunk, "seed %d step %d: an idle member pins the log", seed, step)
 		}
 	}
@@ -150,5 +174,5 @@ func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 	if r.pace.held && r.tiedLocked() {
 		require.NotNil(t, r.pace.tie, "seed %d step %d: a tie without a timer", seed, step)
 	}
-	require.Equal(t, r.pace.held || len(r.flushers) > 0, r.watched.Load(), "seed %d step %d: watched", seed, step)
+	require.Equal(t, r.pace.held || len(r.waiters) > 0, r.watched.Load(), "seed %d step %d: watched", seed, step)
 }

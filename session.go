@@ -49,11 +49,13 @@ type session struct {
 	member
 	srv     *Server
 	nc      net.Conn
-	layered bool // nc is on top of another connection, as TLS is
-	resumes bool // nc is a syscall.Conn, so a write that meets its deadline can go on after it
+	layered bool            // nc is on top of another connection, as TLS is
+	resumes bool            // nc is a syscall.Conn, so a write that meets its deadline can go on after it
+	raw     syscall.RawConn // of nc, if that can be read and written without waiting; or nil
 
 	// Owned by the leading goroutine.
-	in frameReader
+	in   frameReader
+	read readiness
 
 	// Owned by the writer.
 	writeBy time.Time // nc's write deadline
@@ -80,10 +82,13 @@ type session struct {
 
 func newSession(srv *Server, nc net.Conn) *session {
 	s := &session{srv: srv, nc: nc, gone: make(chan struct{})}
-	s.idleAt = -1
 	s.in.limit = srv.cfg.maxMessage
 	s.RemoteAddr = nc.RemoteAddr()
-	s.member.writeOwed, s.member.evict, s.member.gone = s.writeLoop, s.abort, s.gone
+	s.at, s.out, s.member.gone = -1, s, s.gone
+	if s.raw = rawConn(nc); s.raw != nil {
+		s.sweeps = true
+		s.read.init(&s.in)
+	}
 	_, s.layered = nc.(interface{ NetConn() net.Conn })
 	_, s.resumes = nc.(syscall.Conn)
 	return s
@@ -168,7 +173,7 @@ func (s *session) handshake() error {
 	}
 	name, ok, err := s.in.next()
 	for ; !ok && err == nil; name, ok, err = s.in.next() {
-		if err := s.in.fill(s.nc); err != nil {
+		if err := s.fill(); err != nil {
 			return fmt.Errorf("chatroom: read name: %w", err)
 		}
 	}
@@ -218,10 +223,18 @@ func (s *session) readMessages() error {
 			return ErrServerClosed
 		}
 		s.limitLastReads()
-		if err := s.in.fill(s.nc); err != nil {
+		if err := s.fill(); err != nil {
 			return s.readError(err)
 		}
 	}
+}
+
+// fill waits for input and reads some of it.
+func (s *session) fill() error {
+	if s.raw != nil {
+		return s.read.fill(s.raw)
+	}
+	return s.in.fill(s.nc)
 }
 
 func (s *session) readError(err error) error {
@@ -273,14 +286,18 @@ func (s *session) logMessages(messages [][]byte) {
 	}
 }
 
-// writeLoop writes what the member is owed. Publishers start it, one at a time;
+// writeOwed writes what the member is owed. The room starts it, once at a time;
 // it ends when nothing is owed or the connection fails.
-func (s *session) writeLoop() {
+func (s *session) writeOwed() {
 	defer s.writer.Done()
 	for {
 		run := s.srv.room.next(&s.member)
-		if run == nil {
-			return
+		if len(run) == 0 {
+			s.endWriteBy()
+			if s.srv.room.tryIdle(&s.member) {
+				return
+			}
+			continue
 		}
 		n, err := s.write(run)
 		s.srv.room.wrote(&s.member, n)
@@ -297,7 +314,7 @@ func (s *session) writeLoop() {
 // sent before, so those are read, for a moment.
 func (s *session) writeFailed(err error) {
 	if errors.Is(err, ErrSlowConsumer) {
-		if s.abort(err) {
+		if s.evict(err) {
 			s.srv.room.countSlow()
 		}
 		return
@@ -378,6 +395,17 @@ func (s *session) setWriteBy(t time.Time) {
 	_ = s.nc.SetWriteDeadline(t) // as in handshake
 }
 
+// endWriteBy takes the write deadline back, which would end the sweep's writes as
+// well.
+func (s *session) endWriteBy() {
+	if s.sweeps && !s.writeBy.IsZero() {
+		s.setWriteBy(time.Time{})
+	}
+}
+
+// tryWrite writes as much of p as the connection takes at once.
+func (s *session) tryWrite(p []byte) (int, error) { return tryWrite(s.raw, p) }
+
 // stop ends the reading; what has been read is passed on.
 func (s *session) stop() {
 	if s.stopping.Swap(true) {
@@ -394,7 +422,9 @@ func (s *session) drain() {
 	case <-s.gone:
 		return
 	}
-	s.writer.Wait()
+	if !s.srv.room.flush(s.gone, &s.member) {
+		return
+	}
 	half, ok := s.nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
@@ -412,6 +442,9 @@ func discardUntil(nc net.Conn, deadline time.Time) {
 		}
 	}
 }
+
+// evict ends a slow consumer's connection. See outlet.
+func (s *session) evict(reason error) bool { return s.abort(reason) }
 
 // abort ends the connection with reason, and reports whether it was not ending
 // already. It does not block, and may be called by anyone.
