@@ -41,6 +41,11 @@ var transports = []transport{
 	{"tcp", true, func(t testing.TB) (net.Listener, chatroomtest.DialFunc) {
 		return listenTCP(t), new(net.Dialer).DialContext
 	}},
+	// The connections of the system's that hide behind another type are not read
+	// when they are ready, nor swept.
+	{"wrapped", true, func(t testing.TB) (net.Listener, chatroomtest.DialFunc) {
+		return wrappingListener{listenTCP(t)}, new(net.Dialer).DialContext
+	}},
 	{"tls", true, func(t testing.TB) (net.Listener, chatroomtest.DialFunc) {
 		server, client := tlsConfigs()
 		return tls.NewListener(listenTCP(t), server), (&tls.Dialer{Config: client}).DialContext
@@ -50,6 +55,14 @@ var transports = []transport{
 		require.NoError(t, err)
 		return l, new(net.Dialer).DialContext
 	}},
+}
+
+// A wrappingListener hides what its connections are.
+type wrappingListener struct{ net.Listener }
+
+func (l wrappingListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	return struct{ net.Conn }{nc}, err
 }
 
 // overTransports runs test once over each transport.

@@ -80,25 +80,28 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 		m := e.Value.(*member)
 		pos := r.posLocked(m)
 		behind := r.log.end - pos
-		if far := behind > r.backlog/2; far != m.far {
-			m.far, m.farSince, m.farPos, m.lateUntil = far, now, pos, time.Time{}
+		switch far := behind > r.backlog/2; {
+		case far && !m.far:
+			m.far, m.lag = true, &lag{since: now, pos: pos}
+		case !far:
+			m.far, m.lag = false, nil
 		}
 		// What this call appended makes nobody a slow consumer, however long.
 		over := from-pos > r.backlog
-		if over && m.lateUntil.IsZero() {
-			m.lateUntil = now.Add(grace)
-			if pos == m.farPos {
-				m.lateUntil = m.farSince.Add(grace)
+		if over && m.lag.until.IsZero() {
+			m.lag.until = now.Add(grace)
+			if pos == m.lag.pos {
+				m.lag.until = m.lag.since.Add(grace)
 			}
 		}
-		m.late = over && patient && now.Before(m.lateUntil)
+		m.late = over && patient && now.Before(m.lag.until)
 		if over && !m.late {
 			if m.out.evict(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.backlog)) {
 				r.counts.slow++
 			}
 			slow = append(slow, m)
 		}
-		m.stuck = m.stuck && m.far && pos == m.seenPos
+		m.stuck = m.stuck && m.far && pos == m.lag.seenPos
 		r.markLocked(m, +1)
 	}
 	for _, m := range slow {
@@ -148,7 +151,7 @@ func (r *room) markLocked(m *member, by int) {
 // unmarkLocked takes m out of the pace. r.mu must be held.
 func (r *room) unmarkLocked(m *member) {
 	r.markLocked(m, -1)
-	m.far, m.late, m.stuck = false, false, false
+	m.far, m.late, m.stuck, m.lag = false, false, false, nil
 }
 
 // posLocked returns the position up to which m has been written to.
@@ -204,8 +207,9 @@ func (r *room) repaceLocked() {
 	}
 	if r.tiedLocked() && r.pace.tie == nil {
 		for e := r.members.Front(); e != nil; e = e.Next() {
-			m := e.Value.(*member)
-			m.seenPos = r.posLocked(m)
+			if m := e.Value.(*member); m.far {
+				m.lag.seenPos = r.posLocked(m)
+			}
 		}
 		r.pace.tie = time.AfterFunc(tieGrace, func() { r.tieOver(gate) })
 	}
@@ -217,7 +221,7 @@ func (r *room) untilLateLocked() time.Duration {
 	shortest := time.Duration(math.MaxInt64)
 	for e := r.members.Front(); e != nil; e = e.Next() {
 		if m := e.Value.(*member); m.late {
-			shortest = min(shortest, time.Until(m.lateUntil))
+			shortest = min(shortest, time.Until(m.lag.until))
 		}
 	}
 	return shortest
@@ -234,7 +238,7 @@ func (r *room) graceOver(gate chan struct{}) {
 	}
 	r.pace.grace = nil
 	for e := r.members.Front(); e != nil; e = e.Next() {
-		if m := e.Value.(*member); m.late && time.Until(m.lateUntil) <= 0 {
+		if m := e.Value.(*member); m.late && time.Until(m.lag.until) <= 0 {
 			m.late = false
 			r.pace.late--
 		}
@@ -253,7 +257,7 @@ func (r *room) tieOver(gate chan struct{}) {
 	r.pace.tie = nil
 	for e := r.members.Front(); e != nil; e = e.Next() {
 		m := e.Value.(*member)
-		if m.far && !m.stuck && m.pos.Load() == m.seenPos {
+		if m.far && !m.stuck && m.pos.Load() == m.lag.seenPos {
 			m.stuck = true
 			r.pace.stuck++
 		}

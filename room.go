@@ -79,6 +79,11 @@ type outlet interface {
 	// evict ends the connection, and reports whether it was the first to. It does
 	// not block, and may be called with the room's lock held.
 	evict(reason error) bool
+
+	// gone returns a channel that is closed when the connection is ending, and
+	// isGone reports whether it is. They may be called with the lock held.
+	gone() <-chan struct{}
+	isGone() bool
 }
 
 type roomState int
@@ -98,15 +103,18 @@ type roomCounts struct {
 // otherwise are guarded by room.mu.
 type member struct {
 	// Fixed before the join.
-	Member                 // ID and JoinedAt are set by the join
-	prefix []byte          // the name as a frame
-	out    outlet          // its connection
-	sweeps bool            // out can write without waiting
-	gone   <-chan struct{} // closed when the connection is ending
+	Member        // ID and JoinedAt are set by the join
+	prefix []byte // the name as a frame
+	out    outlet // its connection
+	sweeps bool   // out can write without waiting
 
 	// writer counts the goroutine that runs writeOwed: none or one. Add is called
 	// under room.mu and only while the room lists the member.
 	writer sync.WaitGroup
+
+	// write is out.writeOwed once it has been needed. Owned by who starts the
+	// writer.
+	write func()
 
 	// Owned by the writer while there is one, and otherwise by the sweep.
 	cur     cursor
@@ -129,10 +137,15 @@ type member struct {
 
 	// The member's part in room.pace.
 	far, late, stuck bool
-	farSince         time.Time
-	farPos           int64     // pos at farSince
-	lateUntil        time.Time // until when it is waited for; zero before it was late
-	seenPos          int64     // pos when the tie began
+	lag              *lag // set while far
+}
+
+// A lag is what the room's pace remembers of a member that is far behind.
+type lag struct {
+	since   time.Time
+	pos     int64     // member.pos then
+	until   time.Time // until when the member is waited for; zero before it was late
+	seenPos int64     // member.pos when the tie began
 }
 
 // A span is the part of the log from one position up to another.
@@ -151,7 +164,7 @@ func (r *room) join(m *member) error {
 	switch {
 	case r.state != roomOpen:
 		return ErrServerClosed
-	case m.isGone():
+	case m.out.isGone():
 		return errNotMember // who ended the connection has told why, and its leave has passed
 	}
 	r.lastID++
@@ -218,12 +231,12 @@ func (r *room) close() {
 // the slices.
 func (r *room) publish(m *member, messages [][]byte) error {
 	r.mu.Lock()
-	for r.pace.held && !m.isGone() {
+	for r.pace.held && !m.out.isGone() {
 		gate := r.pace.gate
 		r.mu.Unlock()
 		select {
 		case <-gate:
-		case <-m.gone:
+		case <-m.out.gone():
 		}
 		r.mu.Lock()
 	}
@@ -237,15 +250,6 @@ func (r *room) publish(m *member, messages [][]byte) error {
 	}
 	r.appendAndUnlock(m, m.prefix, messages...)
 	return nil
-}
-
-func (m *member) isGone() bool {
-	select {
-	case <-m.gone:
-		return true
-	default:
-		return false
-	}
 }
 
 // broadcast appends one message for everyone. It is never held.
@@ -302,9 +306,18 @@ func (r *room) appendAndUnlock(sender *member, prefix []byte, messages ...[]byte
 	}
 	for i, m := range *woken {
 		(*woken)[i] = nil
-		go m.out.writeOwed()
+		go m.writeFunc()()
 	}
 	memberLists.Put(woken)
+}
+
+// writeFunc returns out.writeOwed, bound once, so that starting it needs no
+// memory. It is called by who has made m's writer due.
+func (m *member) writeFunc() func() {
+	if m.write == nil {
+		m.write = m.out.writeOwed
+	}
+	return m.write
 }
 
 // memberLists holds *[]*member, so that publishing needs no memory once warm.

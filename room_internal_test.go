@@ -27,6 +27,10 @@ func (m *modelMember) tryWrite(p []byte) (int, error) { return m.take(p), nil }
 
 func (m *modelMember) evict(error) bool { m.evicted = true; return true }
 
+func (m *modelMember) gone() <-chan struct{} { return nil }
+
+func (m *modelMember) isGone() bool { return false }
+
 // TestRoomAgainstModel drives a room without connections through random
 // histories on the fake clock. After each step it counts the pace anew, and each
 // member is given exactly what the others published, in order.
@@ -41,7 +45,7 @@ func modelHistory(t *testing.T, seed uint64) {
 	r := newRoom(int64(2000 + rng.IntN(20_000)))
 	var members []*modelMember
 	join := func() {
-		m := &modelMember{member: &member{at: -1, gone: make(chan struct{})}, pace: 1 + rng.IntN(8)}
+		m := &modelMember{member: &member{at: -1}, pace: 1 + rng.IntN(8)}
 		m.prefix = AppendFrame(nil, []byte("name"))
 		m.out, m.sweeps = m, rng.IntN(2) == 0
 		full := rand.New(rand.NewPCG(seed, uint64(len(members)))) // the sweep's own
@@ -148,6 +152,7 @@ func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 		if m.far {
 			far++
 		}
+		require.Equal(t, m.far, m.lag != nil, "seed %d step %d: a lag", seed, step)
 		if m.late {
 			late++
 			require.True(t, m.far, "seed %d step %d: late and not far", seed, step)

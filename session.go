@@ -76,15 +76,15 @@ type session struct {
 	reason   error         // why aborted
 	writeErr error         // why nothing more is written
 	readBy   time.Time     // when writeErr is set: until when the rest is read
-	gone     chan struct{} // closed when aborted or writeErr is set first
-	isGone   bool
+	ending   bool          // aborted or writeErr is set
+	ended    chan struct{} // closed when ending; made when somebody waits for it
 }
 
 func newSession(srv *Server, nc net.Conn) *session {
-	s := &session{srv: srv, nc: nc, gone: make(chan struct{})}
+	s := &session{srv: srv, nc: nc}
 	s.in.limit = srv.cfg.maxMessage
 	s.RemoteAddr = nc.RemoteAddr()
-	s.at, s.out, s.member.gone = -1, s, s.gone
+	s.at, s.out = -1, s
 	if s.raw = rawConn(nc); s.raw != nil {
 		s.sweeps = true
 		s.read.init(&s.in)
@@ -286,8 +286,8 @@ func (s *session) logMessages(messages [][]byte) {
 	}
 }
 
-// writeOwed writes what the member is owed. The room starts it, once at a time;
-// it ends when nothing is owed or the connection fails.
+// writeOwed implements outlet. It ends when nothing is owed or the connection
+// fails.
 func (s *session) writeOwed() {
 	defer s.writer.Done()
 	for {
@@ -340,10 +340,30 @@ func (s *session) limitLastReads() {
 // goneLocked tells those who wait for the member to read that it will not. s.mu
 // must be held.
 func (s *session) goneLocked() {
-	if !s.isGone {
-		s.isGone = true
-		close(s.gone)
+	if !s.ending && s.ended != nil {
+		close(s.ended)
 	}
+	s.ending = true
+}
+
+// gone implements outlet.
+func (s *session) gone() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended == nil {
+		s.ended = make(chan struct{})
+		if s.ending {
+			close(s.ended)
+		}
+	}
+	return s.ended
+}
+
+// isGone implements outlet.
+func (s *session) isGone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending
 }
 
 // write writes some of p. It fails only when the connection is broken or took
@@ -403,7 +423,7 @@ func (s *session) endWriteBy() {
 	}
 }
 
-// tryWrite writes as much of p as the connection takes at once.
+// tryWrite implements outlet.
 func (s *session) tryWrite(p []byte) (int, error) { return tryWrite(s.raw, p) }
 
 // stop ends the reading; what has been read is passed on.
@@ -419,10 +439,10 @@ func (s *session) stop() {
 func (s *session) drain() {
 	select {
 	case <-s.srv.sealed:
-	case <-s.gone:
+	case <-s.gone():
 		return
 	}
-	if !s.srv.room.flush(s.gone, &s.member) {
+	if !s.srv.room.flush(s.gone(), &s.member) {
 		return
 	}
 	half, ok := s.nc.(interface{ CloseWrite() error })
@@ -443,7 +463,7 @@ func discardUntil(nc net.Conn, deadline time.Time) {
 	}
 }
 
-// evict ends a slow consumer's connection. See outlet.
+// evict implements outlet.
 func (s *session) evict(reason error) bool { return s.abort(reason) }
 
 // abort ends the connection with reason, and reports whether it was not ending

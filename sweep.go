@@ -1,6 +1,18 @@
 package chatroom
 
-import "runtime"
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// sweepShare is for how many members a sweep has one goroutine.
+	sweepShare = 256
+
+	// sweepStride is how many members one of them takes at a time.
+	sweepStride = 32
+)
 
 // sweep writes what is owed to the swept members, each in turn and without
 // waiting for any, until nothing is owed. Publishing starts it, on a goroutine
@@ -12,36 +24,82 @@ import "runtime"
 // meanwhile makes those to come longer.
 func (r *room) sweep() {
 	defer r.sweeper.Done()
-	list := memberLists.Get().(*[]*member)
+	round := sweepRounds.Get().(*sweepRound)
+	defer sweepRounds.Put(round)
 	for {
 		// What other members have sent is on its way to be published: a round that
 		// sets out with it needs fewer writes.
 		runtime.Gosched()
-		upTo, ok := r.startRound(list)
-		if !ok {
-			break
+		if !r.startRound(round) {
+			return
 		}
-		for i, m := range *list {
-			(*list)[i] = nil
-			r.visit(m, upTo)
-		}
+		round.run()
 	}
-	memberLists.Put(list)
 }
 
-// startRound fills list with the swept members, and returns up to where they are
-// owed the log. If they are owed nothing the sweep must end.
-func (r *room) startRound(list *[]*member) (upTo int64, ok bool) {
+// startRound makes a round of the swept members, up to the end of the log. If
+// they are owed nothing it reports false, and the sweep must end.
+func (r *room) startRound(round *sweepRound) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	*list = (*list)[:0]
 	if r.sweptTo == r.log.end || len(r.swept) == 0 {
 		r.sweeping = false
-		return 0, false
+		return false
 	}
 	r.sweptTo = r.log.end
-	*list = append(*list, r.swept...)
-	return r.sweptTo, true
+	round.room, round.upTo = r, r.log.end
+	round.members = append(round.members, r.swept...)
+	return true
+}
+
+// A sweepRound visits members once.
+type sweepRound struct {
+	// Fixed while it runs.
+	room    *room
+	members []*member
+	upTo    int64
+	help    func() // bound once, so that starting it needs no memory
+
+	next    atomic.Int64   // index of the first member that nobody has taken
+	helpers sync.WaitGroup // the goroutines that run help
+}
+
+// sweepRounds holds *sweepRound.
+var sweepRounds = sync.Pool{New: func() any {
+	round := new(sweepRound)
+	round.help = func() {
+		defer round.helpers.Done()
+		round.visitSome()
+	}
+	return round
+}}
+
+// run visits all members, on several goroutines if they are so many that one
+// processor would take its time.
+func (s *sweepRound) run() {
+	s.next.Store(0)
+	for range min(len(s.members)/sweepShare, runtime.GOMAXPROCS(0)-1) {
+		s.helpers.Add(1)
+		go s.help()
+	}
+	s.visitSome()
+	s.helpers.Wait()
+	clear(s.members)
+	s.members, s.room = s.members[:0], nil
+}
+
+// visitSome visits members until all have been taken.
+func (s *sweepRound) visitSome() {
+	for {
+		to := int(s.next.Add(sweepStride))
+		from := to - sweepStride
+		if from >= len(s.members) {
+			return
+		}
+		for _, m := range s.members[from:min(to, len(s.members))] {
+			s.room.visit(m, s.upTo)
+		}
+	}
 }
 
 // visit writes to m what it is owed, at least up to upTo unless it does not take
@@ -74,9 +132,9 @@ func (r *room) leaveSweep(m *member) {
 		m.writer.Add(1)
 	}
 	r.mu.Unlock()
-	if listed {
-		go m.out.writeOwed()
-	} else {
+	if !listed {
 		m.retire()
+		return
 	}
+	go m.writeFunc()()
 }
