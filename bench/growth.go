@@ -22,14 +22,13 @@ import (
 var growthScenario = &scenario{
 	name:    "growth",
 	title:   "Growth of a room",
-	text:    fmt.Sprintf("The closed loop with %s messages in flight for each member: what a delivery costs as the room grows.", thousands(growthInFlight)),
+	text:    fmt.Sprintf("The closed loop with windows of %d messages: what a delivery costs as the room grows.", growthWindow),
 	only:    "chatroom,floor",
 	columns: growthColumns(),
 	figures: []figure{perDelivery, {title: "Peak memory", unit: "MiB"}},
 }
 
-// growthInFlight is how many messages a room has under way, however small it is.
-const growthInFlight = senders * 64
+const growthWindow = 64
 
 func growthColumns() (columns []column) {
 	for _, members := range []int{10, 100, 1000, 10_000} {
@@ -37,7 +36,7 @@ func growthColumns() (columns []column) {
 			label:   thousands(float64(members)) + " members",
 			members: members,
 			run: func(p *peer, s settings) ([]float64, error) {
-				figures, err := runClosed(p, s, 1, max(members/s.scale, senders), growthInFlight/senders)
+				figures, err := runClosed(p, s, 1, max(members/s.scale, senders), growthWindow)
 				return pick(figures, err, 0, 2)
 			},
 		})
@@ -173,9 +172,9 @@ func heap() int64 {
 	return int64(m.Sys - m.HeapReleased)
 }
 
-// countBytes reads nc to its end. It holds no more memory than it must.
+// countBytes reads nc to its end.
 func countBytes(nc net.Conn, got *atomic.Int64) {
-	var buf [1024]byte
+	var buf [4096]byte
 	for {
 		n, err := nc.Read(buf[:])
 		got.Add(int64(n))

@@ -153,5 +153,3 @@ func quickOnly(all []*scenario) (quick []*scenario) {
 	}
 	return quick
 }
-
-func (r *results) draw(dir string) error { return nil }

@@ -27,6 +27,7 @@ type column struct {
 	label   string
 	members int // the most connections to one server
 	quick   bool
+	chart   string                                       // the name of its chart's file, if it has one: of the first figure
 	run     func(p *peer, s settings) ([]float64, error) // a value for each of the scenario's figures
 }
 
@@ -76,6 +77,7 @@ func closedColumns() (columns []column) {
 				label:   fmt.Sprintf("window %d, %s members", window, thousands(float64(members))),
 				members: members,
 				quick:   members == 100 || members == 1000 && window == 64,
+				chart:   map[[2]int]string{{64, 100}: "window-64", {1, 100}: "window-1"}[[2]int{window, members}],
 				run: func(p *peer, s settings) ([]float64, error) {
 					return runClosed(p, s, 1, members, window)
 				},
@@ -228,7 +230,7 @@ var idleScenario = &scenario{
 	name:    "idle",
 	title:   "Idle members",
 	text:    "Resident memory for each member of a room that has fallen silent, after a collection.",
-	columns: []column{{label: thousands(idleMembers) + " members", members: idleMembers, run: runIdle}},
+	columns: []column{{label: thousands(idleMembers) + " members", members: idleMembers, chart: "idle", run: runIdle}},
 	figures: []figure{{title: "Memory per member", unit: "KiB"}},
 }
 
