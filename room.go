@@ -41,7 +41,8 @@ var errNotMember = errors.New("chatroom: not a member")
 // nothing to write.
 type room struct {
 	// Fixed after construction.
-	backlog int64
+	backlog   int64
+	sweepFunc func() // sweep, bound once, so that starting it needs no memory
 
 	// watched tells writers to report their progress under the lock: the room
 	// is held or somebody waits for a flush.
@@ -153,6 +154,7 @@ type span struct{ from, to int64 }
 
 func newRoom(backlog int64) *room {
 	r := &room{backlog: backlog}
+	r.sweepFunc = r.sweep
 	r.log.chunkSize = int(min(max(backlog/chunksPerBacklog, headerLen), maxChunk))
 	return r
 }
@@ -299,7 +301,7 @@ func (r *room) appendAndUnlock(sender *member, prefix []byte, messages ...[]byte
 	r.mu.Unlock()
 
 	if startSweep {
-		go r.sweep()
+		go r.sweepFunc()
 	}
 	if woken == nil {
 		return

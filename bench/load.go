@@ -183,7 +183,7 @@ func (l *load) probe(room []*member) (joined time.Time, err error) {
 	if err := l.rest(); err != nil {
 		return joined, err
 	}
-	for _, m := range room {
+	for _, m := range l.members {
 		m.want = m.got
 	}
 	return joined, nil
@@ -229,11 +229,11 @@ func (l *load) await(limit time.Duration) error {
 		if time.Since(last) < limit {
 			continue
 		}
-		if now := l.received(); now == before && l.missing == seen {
+		now := l.received()
+		if now == before && l.missing == seen {
 			return errStuck
-		} else {
-			last, before, seen = time.Now(), now, l.missing
 		}
+		last, before, seen = time.Now(), now, l.missing
 	}
 	return nil
 }
@@ -387,12 +387,13 @@ type closedLoop struct {
 	rooms   [][]*member
 	senders int // of each room
 	bursts  [][]byte
+	limit   time.Duration // how long a round waits for a delivery
 }
 
 // newClosedLoop returns the closed loop of a load. The first senders of each
 // room send.
 func newClosedLoop(l *load, rooms [][]*member, senders, window int) *closedLoop {
-	loop := &closedLoop{load: l, window: window, rooms: rooms, senders: senders}
+	loop := &closedLoop{load: l, window: window, rooms: rooms, senders: senders, limit: patience}
 	payload := make([]byte, payloadLen)
 	for i := range payload {
 		payload[i] = 'a' + byte(i%26)
@@ -445,7 +446,7 @@ func (c *closedLoop) round() error {
 			next++
 		}
 	}
-	return c.await(patience)
+	return c.await(c.limit)
 }
 
 // run makes rounds for as long as d, at least one, and returns how many

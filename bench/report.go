@@ -61,15 +61,73 @@ func median(values []float64) float64 {
 // write prints everything as Markdown.
 func (r *results) write(w io.Writer, rounds int) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s; %s.\nMedians of %d interleaved rounds, and their spread where there is one.\n\n", machine(), time.Now().UTC().Format(time.DateOnly), rounds)
+	fmt.Fprintf(&b, "%s; %s.\n%s\n\n", machine(), time.Now().UTC().Format(time.DateOnly), ofRounds(rounds))
 	for _, p := range r.peers {
 		fmt.Fprintf(&b, "- **%s**%s: %s.\n", p.name, version(p.module), p.how)
 	}
+	r.writeGlance(&b)
 	for _, s := range r.scenarios {
 		r.writeScenario(&b, s)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func ofRounds(n int) string {
+	if n == 1 {
+		return "One round."
+	}
+	return fmt.Sprintf("Medians of %d interleaved rounds, with their spread.", n)
+}
+
+// glances are the figures that tell most, for one table of medians.
+var glances = []struct {
+	scenario *scenario
+	column   string
+	figure   int
+	head     string
+}{
+	{closedScenario, "window 64, 100 members", 0, "CPU per delivery: windows of 64, 100 members"},
+	{closedScenario, "window 64, 1,000 members", 0, "windows of 64, 1,000 members"},
+	{closedScenario, "window 1, 100 members", 0, "windows of 1, 100 members"},
+	{openScenario, "200 members", 1, "p99 at 39,800 deliveries a second"},
+	{idleScenario, "10,000 members", 0, "memory per idle member"},
+	{stalledScenario, "100 members", 0, "throughput beside one that never reads"},
+	{joinScenario, "2,000 joins", 0, "joins per second"},
+}
+
+// writeGlance writes one table of medians, of the glances that were measured.
+func (r *results) writeGlance(b *strings.Builder) {
+	heads, rows := "", make([]string, len(r.peers))
+	for _, g := range glances {
+		i := slices.IndexFunc(r.scenarios, func(s *scenario) bool { return s.name == g.scenario.name })
+		if i < 0 {
+			continue
+		}
+		s := r.scenarios[i]
+		c := slices.IndexFunc(s.columns, func(c column) bool { return c.label == g.column })
+		if c < 0 {
+			continue
+		}
+		heads += " " + g.head + " |"
+		for p, peer := range r.peers {
+			cell := "–"
+			if m := r.median(s, s.columns[c], peer, g.figure); !math.IsNaN(m) {
+				cell = number(m)
+				if unit := s.figures[g.figure].unit; unit != "" && unit != "/s" {
+					cell += " " + unit
+				}
+			}
+			rows[p] += " " + cell + " |"
+		}
+	}
+	if heads == "" {
+		return
+	}
+	fmt.Fprintf(b, "\n## At a glance\n\n| |%s\n|---|%s\n", heads, strings.Repeat("---:|", strings.Count(heads, "|")))
+	for p, peer := range r.peers {
+		fmt.Fprintf(b, "| %s |%s\n", peer.name, rows[p])
+	}
 }
 
 func (r *results) writeScenario(b *strings.Builder, s *scenario) {

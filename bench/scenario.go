@@ -254,12 +254,21 @@ func runIdle(p *peer, s settings) ([]float64, error) {
 	return []float64{float64(after-before) / float64(n) / 1024}, err
 }
 
-const stalledMembers = 100
+const (
+	stalledMembers = 100
+
+	// stalledBytes is more than the sockets of a connection hold.
+	stalledBytes = 8 << 20
+
+	// stalledLimit is how long nobody may receive anything, for a server to have
+	// stopped.
+	stalledLimit = 5 * time.Second
+)
 
 var stalledScenario = &scenario{
 	name:    "stalled",
 	title:   "One member that never reads",
-	text:    fmt.Sprintf("The closed loop of %d members with windows of 64, without and with one more that reads nothing.", stalledMembers),
+	text:    fmt.Sprintf("The closed loop of %d members with windows of 64, without and with one more that has stopped reading; its sockets are full before the measurement begins.", stalledMembers),
 	columns: []column{{label: fmt.Sprintf("%d members", stalledMembers), members: stalledMembers + 1, run: runStalled}},
 	figures: []figure{
 		{title: "Throughput with it, of that without", more: true},
@@ -269,22 +278,19 @@ var stalledScenario = &scenario{
 }
 
 func runStalled(p *peer, s settings) ([]float64, error) {
-	server, l, rooms, err := startRooms(p, 1, stalledMembers)
+	alone, err := runClosed(p, s, 1, stalledMembers, 64)
+	if err != nil {
+		return nil, err
+	}
+	without := alone[1]
+
+	// Few members make filling its sockets cheap.
+	server, l, _, err := startRooms(p, 1, 2)
 	if err != nil {
 		return nil, err
 	}
 	defer server.stop()
 	defer l.close()
-	loop := newClosedLoop(l, rooms, senders, 64)
-	if _, _, err := loop.run(s.duration / 4); err != nil { // to warm up
-		return nil, err
-	}
-	n, took, err := loop.run(s.duration)
-	if err != nil {
-		return nil, err
-	}
-	without := float64(n) / took.Seconds()
-
 	nc, err := dial(server.addrs[0], 4096)
 	if err != nil {
 		return nil, err
@@ -294,8 +300,7 @@ func runStalled(p *peer, s settings) ([]float64, error) {
 	if err := w.enter(nc); err != nil {
 		return nil, err
 	}
-	n, took, err = loop.run(2 * s.duration)
-	with := float64(n) / took.Seconds()
+	with, err := runBesideStalled(p, s, server, l)
 	if err == errStuck {
 		with, err = 0, nil
 	}
@@ -304,6 +309,28 @@ func runStalled(p *peer, s settings) ([]float64, error) {
 	}
 	peak, err := server.memory("VmHWM:")
 	return []float64{with / without, with, float64(peak) / (1 << 20)}, err
+}
+
+// runBesideStalled returns the deliveries per second to those who read, beside a
+// member that does not.
+func runBesideStalled(p *peer, s settings, server *process, l *load) (float64, error) {
+	fill := newClosedLoop(l, [][]*member{l.members}, 1, 64)
+	fill.limit = stalledLimit
+	for sent := 0; sent < stalledBytes/s.scale; sent += 64 * payloadLen {
+		if err := fill.round(); err != nil {
+			return 0, err
+		}
+	}
+	if _, err := l.join(p, server.addrs[0], stalledMembers-2); err != nil {
+		return 0, err
+	}
+	loop := newClosedLoop(l, [][]*member{l.members}, senders, 64)
+	loop.limit = stalledLimit
+	if _, _, err := loop.run(s.duration / 4); err != nil { // to warm up
+		return 0, err
+	}
+	n, took, err := loop.run(s.duration)
+	return float64(n) / took.Seconds(), err
 }
 
 const joiners = 2000

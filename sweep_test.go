@@ -1,0 +1,173 @@
+//go:build unix
+
+package chatroom_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/chatroom"
+)
+
+// systemNetworks are those whose connections are swept.
+var systemNetworks = []string{"tcp", "unix"}
+
+func listenSystem(t testing.TB, network string) net.Listener {
+	t.Helper()
+	if network == "tcp" {
+		return listenTCP(t)
+	}
+	l, err := net.Listen(network, filepath.Join(t.TempDir(), "s"))
+	require.NoError(t, err)
+	return l
+}
+
+// A room so large that several goroutines sweep it gives each member all of one
+// sequence but the member's own messages.
+func TestSweepOfALargeRoom(t *testing.T) {
+	const readers, senders, messages = 600, 3, 50
+	for _, network := range systemNetworks {
+		t.Run(network, func(t *testing.T) {
+			l := listenSystem(t, network)
+			s := newBareServer(t, l)
+			conns := make([]net.Conn, readers+senders)
+			for i := range conns {
+				conns[i] = joinBare(t, l, fmt.Sprintf("member %3d", i))
+			}
+			waitForMembers(t, s, len(conns))
+
+			var all sync.WaitGroup
+			streams := make([][]byte, readers)
+			size := senders * messages * len(message("member 600", "message 0-00"))
+			for i := range streams {
+				all.Go(func() {
+					streams[i] = make([]byte, size)
+					_, err := io.ReadFull(conns[i], streams[i])
+					assert.NoError(t, err)
+				})
+			}
+			for i, nc := range conns[readers:] {
+				all.Go(func() {
+					for n := range messages {
+						_, err := nc.Write(chatroom.AppendFrame(nil, fmt.Appendf(nil, "message %d-%02d", i, n)))
+						assert.NoError(t, err)
+					}
+				})
+			}
+			all.Wait()
+			for i := range streams {
+				require.Equal(t, string(streams[0]), string(streams[i]), "member %d", i)
+			}
+			for i, nc := range conns[readers:] {
+				own := fmt.Sprintf("member %3d", readers+i)
+				want := withoutPairsOf(t, streams[0], own)
+				got := make([]byte, len(want))
+				_, err := io.ReadFull(nc, got)
+				require.NoError(t, err)
+				require.Equal(t, string(want), string(got), "sender %d", i)
+			}
+		})
+	}
+}
+
+// Members whose sockets are full are written to apart from the sweep, which goes
+// on without them; when they read again they have missed nothing, and are swept
+// again.
+func TestSweepGoesOnWithoutTheStalled(t *testing.T) {
+	const stalled, reading, messages = 3, 5, 100
+	body := bytes.Repeat([]byte{'x'}, 100_000)
+	for _, network := range systemNetworks {
+		t.Run(network, func(t *testing.T) {
+			l := listenSystem(t, network)
+			s := newBareServer(t, l)
+			conns := make([]net.Conn, stalled+reading)
+			for i := range conns {
+				conns[i] = joinBare(t, l, fmt.Sprint(i))
+			}
+			waitForMembers(t, s, len(conns))
+			want := bytes.Repeat(message("host", string(body)), messages)
+			read := func(conns []net.Conn, want []byte) {
+				var all sync.WaitGroup
+				for _, nc := range conns {
+					all.Go(func() {
+						got := make([]byte, len(want))
+						_, err := io.ReadFull(nc, got)
+						assert.NoError(t, err)
+						assert.True(t, bytes.Equal(want, got))
+					})
+				}
+				all.Wait()
+			}
+			for range messages {
+				require.NoError(t, s.Broadcast("host", body))
+			}
+			read(conns[stalled:], want)
+			assert.NotZero(t, s.Stats().Backlog)
+			read(conns[:stalled], want)
+			require.NoError(t, s.Flush(testContext(t)))
+			for range 10 {
+				require.NoError(t, s.Broadcast("host", []byte("again")))
+				read(conns, message("host", "again"))
+			}
+			assert.Zero(t, s.Stats().SlowConsumers)
+		})
+	}
+}
+
+// newBareServer serves l without the harness.
+func newBareServer(t testing.TB, l net.Listener) *chatroom.Server {
+	t.Helper()
+	s := chatroom.NewServer()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		assert.NoError(t, s.Shutdown(testContext(t)))
+		assert.ErrorIs(t, <-served, chatroom.ErrServerClosed)
+	})
+	return s
+}
+
+// joinBare connects to l as a member of that name, without the client.
+func joinBare(t testing.TB, l net.Listener, name string) net.Conn {
+	t.Helper()
+	nc, err := new(net.Dialer).DialContext(context.Background(), l.Addr().Network(), l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = nc.Close() })
+	_, err = nc.Write(chatroom.AppendFrame(nil, []byte(name)))
+	require.NoError(t, err)
+	return nc
+}
+
+func waitForMembers(t testing.TB, s *chatroom.Server, n int) {
+	t.Helper()
+	for ctx := testContext(t); s.Stats().Members < n; {
+		require.NoError(t, ctx.Err(), "not all have joined")
+		runtime.Gosched()
+	}
+}
+
+// withoutPairsOf returns a stream of pairs of frames without those of one name.
+func withoutPairsOf(t testing.TB, stream []byte, name string) []byte {
+	t.Helper()
+	var rest []byte
+	for in := bytes.NewReader(stream); in.Len() > 0; {
+		from, err := chatroom.ReadFrame(in, -1)
+		require.NoError(t, err)
+		body, err := chatroom.ReadFrame(in, -1)
+		require.NoError(t, err)
+		if string(from) != name {
+			rest = append(rest, message(string(from), string(body))...)
+		}
+	}
+	return rest
+}
