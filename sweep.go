@@ -8,7 +8,7 @@ import (
 
 const (
 	// sweepShare is for how many members a sweep has one goroutine.
-	sweepShare = 256
+	sweepShare = 128
 
 	// sweepStride is how many members one of them takes at a time.
 	sweepStride = 32
