@@ -54,6 +54,7 @@ type Server struct {
 	mu      sync.Mutex
 	joined  []chatroom.Member // told by the join hook and not claimed by a Join
 	left    []leave           // told by the leave hook and not claimed by WaitLeave
+	here    []chatroom.Member // told by the join hook and not yet by the leave hook
 	changed chan struct{}     // closed and replaced when either grows
 }
 
@@ -117,6 +118,7 @@ func (s *Server) onJoin(m chatroom.Member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.joined = append(s.joined, m)
+	s.here = append(s.here, m)
 	s.notifyLocked()
 }
 
@@ -124,6 +126,7 @@ func (s *Server) onLeave(m chatroom.Member, reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.left = append(s.left, leave{m, reason})
+	s.here = slices.DeleteFunc(s.here, func(other chatroom.Member) bool { return other.ID == m.ID })
 	s.notifyLocked()
 }
 
@@ -141,9 +144,8 @@ func (s *Server) cleanup() {
 	ctx, cancel := s.timeout()
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
-		st := s.Stats()
-		s.tb.Errorf("chatroomtest: the server did not end (%v): %d connections are open, members %s, a hook may be stuck\n%s",
-			err, st.Connections, s.names(), stacks())
+		s.tb.Errorf("chatroomtest: the server did not end (%v): %d connections are left; whose leave has not been told: %s, a hook may be stuck\n%s",
+			err, s.Stats().Connections, s.namesHere(), stacks())
 		return // Serve has ended, and the rest has been told to
 	}
 	select {
@@ -349,6 +351,17 @@ func (s *Server) WaitWritten() {
 func (s *Server) names() string {
 	var names []string
 	for _, m := range s.Members() {
+		names = append(names, m.Name)
+	}
+	return quoted(names)
+}
+
+// namesHere lists those whose leave hooks have not all returned.
+func (s *Server) namesHere() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, m := range s.here {
 		names = append(names, m.Name)
 	}
 	return quoted(names)
