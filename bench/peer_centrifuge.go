@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -16,7 +17,7 @@ import (
 var centrifugePeer = &peer{
 	name:    "centrifuge",
 	module:  "github.com/centrifugal/centrifuge",
-	how:     "one channel in its memory engine, published to by clients, protobuf over WebSocket; it echoes, which cannot be turned off, and those deliveries count; pings off, the rest default",
+	how:     "one channel in its memory engine, published to by clients, protobuf over WebSocket; it echoes, which cannot be turned off, and those deliveries count; no limit of messages joined into a frame instead of 16; pings off, the rest default",
 	serve:   serveOne(serveCentrifuge),
 	newWire: newCentrifugeWire,
 }
@@ -26,6 +27,9 @@ func serveCentrifuge(l net.Listener) error {
 	if err != nil {
 		return err
 	}
+	node.OnConnecting(func(context.Context, centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
+		return centrifuge.ConnectReply{MaxMessagesInFrame: -1}, nil
+	})
 	node.OnConnect(func(c *centrifuge.Client) {
 		c.OnSubscribe(func(_ centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
 			answer(centrifuge.SubscribeReply{}, nil)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"math"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
@@ -16,7 +15,7 @@ import (
 var mochiPeer = &peer{
 	name:    "mochi",
 	module:  "github.com/mochi-mqtt/server/v2",
-	how:     "embedded, MQTT 5, one topic, QoS 0, No Local; defaults, under which 8,192 messages may wait for a client",
+	how:     "embedded, MQTT 5, one topic, QoS 0, No Local; write buffers raised from 2 to 16 KiB, the rest default, under which 8,192 messages may wait for a client",
 	serve:   serveMochi,
 	newWire: newMochiWire,
 }
@@ -25,7 +24,10 @@ func serveMochi(rooms int) ([]string, error) {
 	if rooms != 1 {
 		return nil, errors.New("has one room")
 	}
-	s := mqtt.New(&mqtt.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(math.MaxInt)}))})
+	s := mqtt.New(&mqtt.Options{
+		ClientNetWriteBufferSize: 16 << 10,
+		Logger:                   slog.New(slog.DiscardHandler),
+	})
 	if err := s.AddHook(new(auth.AllowHook), nil); err != nil {
 		return nil, err
 	}
