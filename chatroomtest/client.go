@@ -197,7 +197,7 @@ func (c *Client) Close() {
 // Unix socket, which knows no resets, ended.
 func (c *Client) Cut() {
 	c.s.tb.Helper()
-	if err := cut(c.nc); err != nil {
+	if err := Reset(c.nc); err != nil {
 		c.s.tb.Fatalf("chatroomtest: %s: cut: %v", c.Member.Name, err)
 	}
 }

@@ -2,13 +2,9 @@ package chatroomtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 )
 
@@ -27,14 +23,13 @@ func (Addr) Network() string { return network }
 // String returns the address.
 func (a Addr) String() string { return string(a) }
 
-// A Listener is a [net.Listener] in memory. Its connections are the ends of
-// [net.Pipe]: without a buffer, with deadlines, and inside a [testing/synctest]
-// bubble durably blocking. All methods may be called at once.
-//
-// Where net.Pipe has errors of its own, its connections have those of the net
-// package: [net.ErrClosed] after their own Close, [io.EOF] and [syscall.EPIPE]
-// after the other end's, [os.ErrDeadlineExceeded].
+// A Listener is a [net.Listener] in memory. Its connections are those of [Pipe],
+// with addresses of their own. All methods may be called at once.
 type Listener struct {
+	// Fixed after construction.
+	size   int  // that a connection holds, in each direction
+	halves bool // whether connections have CloseWrite
+
 	done  chan struct{} // closed by Close
 	ready chan struct{} // holds a token while pending may not be empty
 
@@ -47,9 +42,20 @@ type Listener struct {
 
 var _ net.Listener = (*Listener)(nil)
 
-// NewListener returns a listener that nobody has dialed yet.
+// NewListener returns a listener that nobody has dialed yet. Its connections have
+// no buffer, so that what is written has been read, and cannot end one direction
+// alone: chatroom says no goodbyes on them, for which it would wait.
 func NewListener() *Listener {
 	return &Listener{done: make(chan struct{}), ready: make(chan struct{}, 1)}
+}
+
+// NewBufferedListener returns a listener that nobody has dialed yet, the
+// connections of which are like those of TCP: they hold up to size bytes in each
+// direction, and have CloseWrite. A size of zero or less is no buffer.
+func NewBufferedListener(size int) *Listener {
+	l := NewListener()
+	l.size, l.halves = size, true
+	return l
 }
 
 // Accept returns the next connection that has been dialed. It blocks until there
@@ -138,94 +144,20 @@ func (l *Listener) DialFrom(ctx context.Context, from net.Addr) (net.Conn, error
 	if from == nil {
 		from = Addr(fmt.Sprintf("%s:%d", network, l.dialed))
 	}
-	near, far := pipe(from, l.Addr())
+	near, far := l.connect(from)
 	l.pending = append(l.pending, far)
 	l.signalLocked()
 	return near, nil
 }
 
+func (l *Listener) connect(from net.Addr) (near, far net.Conn) {
+	a, b := newPipe(l.size, from, l.Addr())
+	if l.halves {
+		return halfCloser{a}, halfCloser{b}
+	}
+	return a, b
+}
+
 func (l *Listener) dialError(from net.Addr, err error) error {
 	return &net.OpError{Op: "dial", Net: network, Source: from, Addr: l.Addr(), Err: err}
-}
-
-// A conn is one end of a net.Pipe with addresses and the net package's errors.
-type conn struct {
-	net.Conn
-	local, remote net.Addr
-	closed        atomic.Bool
-	wasReset      *atomic.Bool // shared by both ends
-}
-
-var _ syscall.Conn = (*conn)(nil)
-
-func pipe(nearAddr, farAddr net.Addr) (near, far *conn) {
-	a, b := net.Pipe()
-	wasReset := new(atomic.Bool)
-	near = &conn{Conn: a, local: nearAddr, remote: farAddr, wasReset: wasReset}
-	far = &conn{Conn: b, local: farAddr, remote: nearAddr, wasReset: wasReset}
-	return near, far
-}
-
-func (c *conn) LocalAddr() net.Addr  { return c.local }
-func (c *conn) RemoteAddr() net.Addr { return c.remote }
-
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	return n, c.opError("read", err)
-}
-
-func (c *conn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	return n, c.opError("write", err)
-}
-
-func (c *conn) Close() error {
-	if c.closed.Swap(true) {
-		return c.opError("close", net.ErrClosed)
-	}
-	return c.Conn.Close()
-}
-
-// SyscallConn returns [errors.ErrUnsupported], for there is no file. That there is
-// such a method tells chatroom that writes can go on after a deadline, as those
-// of the system's connections can, and so need not each have a timer.
-func (c *conn) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
-
-// reset closes the connection so that the other end finds it reset by its peer.
-func (c *conn) reset() error {
-	c.wasReset.Store(true)
-	return c.Close()
-}
-
-func (c *conn) opError(op string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-	case c.closed.Load():
-		err = net.ErrClosed
-	case c.wasReset.Load():
-		err = syscall.ECONNRESET
-	case err == io.EOF:
-		return io.EOF
-	default:
-		err = syscall.EPIPE
-	}
-	return &net.OpError{Op: op, Net: network, Source: c.local, Addr: c.remote, Err: err}
-}
-
-// cut ends nc without a goodbye: its peer finds it reset, where the transport
-// can say so.
-func cut(nc net.Conn) error {
-	switch c := nc.(type) {
-	case interface{ reset() error }:
-		return c.reset()
-	case interface{ SetLinger(seconds int) error }:
-		if err := c.SetLinger(0); err != nil {
-			return err
-		}
-	case interface{ NetConn() net.Conn }:
-		return cut(c.NetConn())
-	}
-	return nc.Close()
 }

@@ -117,7 +117,7 @@ func (r *Raw) WantNothing() {
 // Cut ends the connection without a goodbye, as [Client.Cut] does.
 func (r *Raw) Cut() {
 	r.s.tb.Helper()
-	if err := cut(r.Conn); err != nil {
+	if err := Reset(r.Conn); err != nil {
 		r.s.tb.Fatalf("chatroomtest: raw: cut: %v", err)
 	}
 }

@@ -219,7 +219,7 @@ func (s *Server) WantRefused(name string) error {
 	s.tb.Helper()
 	ctx, cancel := s.timeout()
 	defer cancel()
-	near, far := pipe(Addr(network+":refused"), Addr(network))
+	near, far := newPipe(0, Addr(network+":refused"), Addr(network))
 	defer func() { _ = near.Close() }() // a pipe's never fails
 	served := make(chan error, 1)
 	go func() { served <- s.ServeConn(ctx, far) }() // ends with near, or ctx
