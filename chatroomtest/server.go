@@ -241,9 +241,27 @@ func (s *Server) WantRefused(name string) error {
 // connection is closed by tb.Cleanup.
 func (s *Server) Raw() *Raw {
 	s.tb.Helper()
-	r := &Raw{Conn: s.connect(), s: s}
-	s.opened = append(s.opened, r.Conn.Close)
-	return r
+	return s.RawConn(s.connect())
+}
+
+// RawConn is [Server.Raw] over a connection to the server that the caller made, as
+// for [Server.JoinConn]. It is closed by tb.Cleanup.
+func (s *Server) RawConn(nc net.Conn) *Raw {
+	s.opened = append(s.opened, nc.Close)
+	return &Raw{Conn: nc, s: s}
+}
+
+// Dial connects to the server without a word, for a connection that is to have
+// faults:
+//
+//	alice := s.JoinConn(chatroomtest.Slice(s.Dial(), 1), "alice")
+//
+// It is closed by tb.Cleanup, if nobody has closed it by then.
+func (s *Server) Dial() net.Conn {
+	s.tb.Helper()
+	nc := s.connect()
+	s.opened = append(s.opened, nc.Close)
+	return nc
 }
 
 func (s *Server) connect() net.Conn {
