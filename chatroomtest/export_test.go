@@ -1,0 +1,30 @@
+package chatroomtest
+
+import (
+	"net"
+	"testing"
+	"time"
+)
+
+// A SuiteCase is a case of a suite, for tests of the suites.
+type SuiteCase struct {
+	Name string
+	Test func(tb testing.TB) // with the default hang timeout
+
+	test func(tb testing.TB, hang time.Duration)
+}
+
+// TestWithin is Test with a hang timeout.
+func (c SuiteCase) TestWithin(tb testing.TB, hang time.Duration) { c.test(tb, hang) }
+
+func exportCases(cases []suiteCase) []SuiteCase {
+	var all []SuiteCase
+	for _, c := range cases {
+		all = append(all, SuiteCase{c.name, func(tb testing.TB) { c.test(tb, hangTimeout) }, c.test})
+	}
+	return all
+}
+
+func ServerCases(start func(tb testing.TB) func() (net.Conn, error)) []SuiteCase {
+	return exportCases(newServerCases(start))
+}

@@ -1,0 +1,455 @@
+package chatroomtest_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/chatroom/chatroomtest"
+)
+
+func TestServerSuite(t *testing.T) {
+	overTransports(t, func(t *testing.T, tr transport, opts ...chatroomtest.SuiteOption) {
+		chatroomtest.TestServer(t, func(tb testing.TB) func() (net.Conn, error) {
+			l, dial := tr.listen(tb)
+			s := chatroomtest.NewServerOn(tb, l, dial)
+			tb.Cleanup(func() { _ = s.Close() }) // what a slow reader is owed is of no interest
+			return func() (net.Conn, error) {
+				return dial(context.Background(), l.Addr().Network(), l.Addr().String())
+			}
+		}, opts...)
+	})
+}
+
+// serverFaults are what can be wrong with a faultyServer.
+type serverFaults struct {
+	echo           bool // a member receives its own messages
+	excludeNames   bool // who has the sender's name receives nothing
+	duplicate      bool // every message is sent twice
+	newestName     bool // messages are signed by who joined last
+	countRunes     bool // lengths are in characters
+	rightJustify   bool // headers are padded on the left
+	zeroPad        bool // with zeros
+	noPad          bool // not at all
+	forwardHeaders bool // headers go out as they came in
+	loseOne        bool // the 300th message of a sender's is lost
+	tearPairs      bool // others' frames come between a name and its message
+	swapPairs      bool // two messages sent at once change places
+	ownSequences   bool // members see different sequences
+	leakOnGarbage  bool // who sends a bad header is no longer read, nor closed
+	leakAtEnd      bool // who has said goodbye is not closed
+	dieOnGarbage   bool // a bad header ends the server
+	dieOnBadName   bool // a bad header before a name's end ends the server
+	replay         bool // newcomers receive what was sent before
+	strictHeaders  bool // only headers in their strict form are read
+	looseHeaders   bool // signs and underscores are read too
+	noLimit        bool // a header is believed, whatever it announces
+	smallLimit     bool // 64 KiB are the limit
+	waitForSlow    bool // all wait for the slowest
+	waitForNames   bool // nobody is accepted until the last one has sent a name
+	readOnce       bool // what has not come by one read is taken not to come
+	dropEmpty      bool // empty messages are dropped
+	passHalf       bool // what came of half a frame is passed on
+	forgetLeavers  bool // what a member sent just before it left is dropped
+}
+
+// A faultyServer is a chat room with faults. Without any, it is a correct one.
+type faultyServer struct {
+	serverFaults
+	l net.Listener
+
+	running sync.WaitGroup
+	mu      sync.Mutex
+	ended   bool
+	conns   []net.Conn
+	members []*faultyMember
+	joined  int
+	history []byte
+
+	delayedMu sync.Mutex
+	delayed   []func()
+
+	writing chan struct{} // holds a token while all wait for a write
+}
+
+type faultyMember struct {
+	id        int
+	nc        net.Conn
+	name      []byte
+	sent      int
+	gone      bool
+	lastNamed []byte
+
+	queue []byte
+	wake  chan struct{}
+}
+
+func startFaulty(faults serverFaults, listen func(tb testing.TB) (net.Listener, chatroomtest.DialFunc)) func(tb testing.TB) func() (net.Conn, error) {
+	return func(tb testing.TB) func() (net.Conn, error) {
+		l, dial := listen(tb)
+		s := &faultyServer{serverFaults: faults, l: l, writing: make(chan struct{}, 1)}
+		s.running.Go(s.accept)
+		tb.Cleanup(func() {
+			s.end()
+			s.running.Wait()
+		})
+		return func() (net.Conn, error) { return dial(tb.Context(), l.Addr().Network(), l.Addr().String()) }
+	}
+}
+
+func (s *faultyServer) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	_ = s.l.Close()
+	for _, nc := range s.conns {
+		_ = nc.Close()
+	}
+	for _, m := range s.members {
+		m.wakeUp()
+	}
+}
+
+func (s *faultyServer) accept() {
+	for {
+		nc, err := s.l.Accept()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		s.conns = append(s.conns, nc)
+		if s.ended {
+			_ = nc.Close()
+		}
+		s.mu.Unlock()
+		m := &faultyMember{nc: nc, wake: make(chan struct{}, 1)}
+		if s.waitForNames {
+			if s.enter(m) {
+				s.running.Go(func() { s.serve(m) })
+			}
+			continue
+		}
+		s.running.Go(func() {
+			if s.enter(m) {
+				s.serve(m)
+			}
+		})
+	}
+}
+
+func (s *faultyServer) enter(m *faultyMember) bool {
+	_, name, err := s.read(m.nc)
+	if err != nil {
+		if err == errFaultyHeader && s.dieOnBadName {
+			s.end()
+		}
+		s.hangUp(m, err)
+		return false
+	}
+	m.name = name
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.id = s.joined
+	s.joined++
+	s.members = append(s.members, m)
+	if s.replay {
+		m.queue = append(m.queue, s.history...)
+		m.wakeUp()
+	}
+	s.running.Go(func() { s.write(m) })
+	return true
+}
+
+func (s *faultyServer) serve(m *faultyMember) {
+	for {
+		header, body, err := s.read(m.nc)
+		if err != nil {
+			if s.passHalf && len(body) > 0 {
+				s.publish(m, header, body)
+			}
+			s.mu.Lock()
+			m.gone = true
+			s.members = slices.DeleteFunc(s.members, func(other *faultyMember) bool { return other == m })
+			m.wakeUp()
+			s.mu.Unlock()
+			s.hangUp(m, err)
+			return
+		}
+		m.sent++
+		switch {
+		case s.dropEmpty && len(body) == 0:
+		case s.loseOne && m.sent == 300:
+		case s.swapPairs && m.sent%2 == 1:
+			s.later(func() { s.publish(m, header, body) })
+		case s.forgetLeavers:
+			s.later(func() {
+				s.mu.Lock()
+				gone := m.gone
+				s.mu.Unlock()
+				if !gone {
+					s.publish(m, header, body)
+				}
+			})
+		default:
+			s.publish(m, header, body)
+		}
+	}
+}
+
+// later calls f when nothing else happens in the bubble, after those that it was
+// given before.
+func (s *faultyServer) later(f func()) {
+	s.delayedMu.Lock()
+	defer s.delayedMu.Unlock()
+	s.delayed = append(s.delayed, f)
+	if len(s.delayed) > 1 {
+		return
+	}
+	s.running.Go(func() {
+		time.Sleep(time.Millisecond)
+		s.delayedMu.Lock()
+		delayed := s.delayed
+		s.delayed = nil
+		s.delayedMu.Unlock()
+		for _, f := range delayed {
+			f()
+		}
+	})
+}
+
+func (s *faultyServer) hangUp(m *faultyMember, err error) {
+	switch {
+	case err == errFaultyHeader && s.leakOnGarbage:
+	case err == errFaultyHeader && s.dieOnGarbage:
+		s.end()
+	case err == io.EOF && s.leakAtEnd:
+	default:
+		_ = m.nc.Close()
+	}
+}
+
+func (s *faultyServer) publish(from *faultyMember, header, body []byte) {
+	if s.waitForSlow {
+		s.writing <- struct{}{}
+		defer func() { <-s.writing }()
+	}
+	s.mu.Lock()
+	signer := from
+	if s.newestName {
+		signer = s.members[len(s.members)-1]
+	}
+	name, message := s.frame(nil, signer.name), s.frame(header, body)
+	unit := slices.Concat(name, message)
+	s.history = append(s.history, unit...)
+	var waitFor []net.Conn
+	for _, m := range s.members {
+		switch {
+		case m == from && !s.echo, s.excludeNames && string(m.name) == string(from.name):
+		case s.duplicate:
+			m.push(slices.Concat(unit, unit))
+		case s.ownSequences && (m.id+from.id)%2 == 1:
+			s.later(func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				m.push(unit)
+			})
+		case s.tearPairs:
+			m.push(name)
+			s.later(func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				m.push(message)
+			})
+		case s.waitForSlow:
+			waitFor = append(waitFor, m.nc)
+		default:
+			m.push(unit)
+		}
+	}
+	s.mu.Unlock()
+	for _, nc := range waitFor {
+		_, _ = nc.Write(unit)
+	}
+}
+
+// push queues b. The server's lock must be held.
+func (m *faultyMember) push(b []byte) {
+	m.queue = append(m.queue, b...)
+	m.wakeUp()
+}
+
+func (m *faultyMember) wakeUp() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *faultyServer) write(m *faultyMember) {
+	for range m.wake {
+		s.mu.Lock()
+		queue, over := m.queue, m.gone || s.ended
+		m.queue = nil
+		s.mu.Unlock()
+		if over {
+			return
+		}
+		_, _ = m.nc.Write(queue)
+	}
+}
+
+func (s *faultyServer) frame(header, payload []byte) []byte {
+	n := len(payload)
+	if s.countRunes {
+		n = utf8.RuneCount(payload)
+	}
+	switch {
+	case s.forwardHeaders && header != nil:
+		return slices.Concat(header, payload)
+	case s.rightJustify:
+		return append(fmt.Appendf(nil, "%10d", n), payload...)
+	case s.zeroPad:
+		return append(fmt.Appendf(nil, "%010d", n), payload...)
+	case s.noPad:
+		return append(fmt.Appendf(nil, "%d", n), payload...)
+	}
+	return append(fmt.Appendf(nil, "%-10d", n), payload...)
+}
+
+var errFaultyHeader = fmt.Errorf("bad header")
+
+func (s *faultyServer) read(nc net.Conn) (header, payload []byte, err error) {
+	readFull := io.ReadFull
+	if s.readOnce {
+		readFull = func(r io.Reader, p []byte) (int, error) {
+			if len(p) == 0 {
+				return 0, nil
+			}
+			n, err := r.Read(p)
+			if err == nil && n < len(p) {
+				err = io.ErrUnexpectedEOF
+			}
+			return n, err
+		}
+	}
+	header = make([]byte, 10)
+	if _, err := readFull(nc, header); err != nil {
+		return nil, nil, err
+	}
+	text := string(header)
+	switch {
+	case s.strictHeaders:
+		text = strings.TrimRight(text, " ")
+		if len(text) > 1 && text[0] == '0' {
+			return nil, nil, errFaultyHeader
+		}
+	default:
+		text = strings.Trim(text, " \t\r\n")
+	}
+	if s.looseHeaders {
+		text = strings.ReplaceAll(strings.TrimLeft(text, "+-"), "_", "")
+	}
+	n, err := strconv.ParseUint(text, 10, 63)
+	limit := uint64(1 << 20)
+	if s.smallLimit {
+		limit = 1 << 16
+	}
+	switch {
+	case err != nil:
+		return nil, nil, errFaultyHeader
+	case n > limit && s.noLimit:
+		_, err := io.Copy(io.Discard, nc)
+		return nil, nil, err
+	case n > limit:
+		return nil, nil, errFaultyHeader
+	}
+	payload = make([]byte, n)
+	n2, err := readFull(nc, payload)
+	return header, payload[:n2], err
+}
+
+// Each fault is found by the cases that are named for it and, where it shows in
+// the bytes of the examples, by the conversations; by no other.
+func TestServerSuiteFindsFaults(t *testing.T) {
+	var all []string
+	for _, c := range chatroomtest.ServerCases(nil) {
+		all = append(all, c.Name)
+	}
+	tests := []struct {
+		name   string
+		faults serverFaults
+		want   []string
+	}{
+		{"none", serverFaults{}, nil},
+		{"echo", serverFaults{echo: true}, []string{"exclusion"}},
+		{"excludeNames", serverFaults{excludeNames: true}, []string{"conversations", "same-name"}},
+		{"duplicate", serverFaults{duplicate: true}, []string{"conversations", "no-duplicates"}},
+		{"newestName", serverFaults{newestName: true}, []string{"conversations", "sender"}},
+		{"countRunes", serverFaults{countRunes: true}, []string{"conversations", "length-in-bytes"}},
+		{"rightJustify", serverFaults{rightJustify: true}, []string{"conversations", "headers-written", "headers-rewritten"}},
+		{"zeroPad", serverFaults{zeroPad: true}, []string{"conversations", "headers-written", "headers-rewritten"}},
+		{"noPad", serverFaults{noPad: true}, all},
+		{"forwardHeaders", serverFaults{forwardHeaders: true}, []string{"headers-rewritten"}},
+		{"loseOne", serverFaults{loseOne: true}, []string{"no-loss"}},
+		{"tearPairs", serverFaults{tearPairs: true}, []string{"conversations", "pairs"}},
+		{"swapPairs", serverFaults{swapPairs: true}, []string{"conversations", "order"}},
+		{"ownSequences", serverFaults{ownSequences: true}, []string{"one-sequence"}},
+		{"leakOnGarbage", serverFaults{leakOnGarbage: true}, []string{"headers-rejected", "huge-header", "garbage"}},
+		{"dieOnGarbage", serverFaults{dieOnGarbage: true}, []string{"headers-rejected", "huge-header", "bad-header-harms-nobody", "garbage"}},
+		{"dieOnBadName", serverFaults{dieOnBadName: true}, []string{"garbage"}},
+		{"replay", serverFaults{replay: true}, []string{"late-join"}},
+		{"strictHeaders", serverFaults{strictHeaders: true}, []string{"headers-accepted", "headers-rewritten"}},
+		{"looseHeaders", serverFaults{looseHeaders: true}, []string{"headers-rejected"}},
+		{"noLimit", serverFaults{noLimit: true}, []string{"huge-header"}},
+		{"smallLimit", serverFaults{smallLimit: true}, []string{"large"}},
+		{"waitForSlow", serverFaults{waitForSlow: true}, []string{"slow-reader"}},
+		{"waitForNames", serverFaults{waitForNames: true}, []string{"silent"}},
+		{"readOnce", serverFaults{readOnce: true}, []string{"split"}},
+		{"dropEmpty", serverFaults{dropEmpty: true}, []string{"conversations", "empty"}},
+		{"passHalf", serverFaults{passHalf: true}, []string{"half-frame"}},
+		{"forgetLeavers", serverFaults{forgetLeavers: true}, []string{"leave"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, failures := failing(t, chatroomtest.ServerCases(startFaulty(tt.faults, listenPipe)))
+			if !assert.ElementsMatch(t, tt.want, got) {
+				for _, name := range got {
+					if !slices.Contains(tt.want, name) {
+						t.Logf("%s: %.1000s", name, failures[name])
+					}
+				}
+			}
+			for name, failure := range failures {
+				require.Contains(t, failure, "why it matters: ", name)
+			}
+		})
+	}
+}
+
+// A connection that is not closed after a goodbye shows only where one can be
+// said, and so not in memory.
+func TestServerSuiteFindsLeaks(t *testing.T) {
+	listen := func(tb testing.TB) (net.Listener, chatroomtest.DialFunc) {
+		return listenTCP(tb), new(net.Dialer).DialContext
+	}
+	for _, c := range chatroomtest.ServerCases(startFaulty(serverFaults{leakAtEnd: true}, listen)) {
+		if c.Name == "hang-up" {
+			failure := failureOf(t, func(tb testing.TB) { c.TestWithin(tb, 300*time.Millisecond) })
+			assert.Contains(t, failure, "cat: want the connection closed after a goodbye, but it is open")
+			assert.Contains(t, failure, "cat waits to be closed after a goodbye", "who waits for what")
+			return
+		}
+	}
+	t.Error("no case is called hang-up")
+}
