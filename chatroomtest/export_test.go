@@ -28,3 +28,7 @@ func exportCases(cases []suiteCase) []SuiteCase {
 func ServerCases(start func(tb testing.TB) func() (net.Conn, error)) []SuiteCase {
 	return exportCases(newServerCases(start))
 }
+
+func ClientCases(start func(tb testing.TB) (net.Listener, JoinFunc)) []SuiteCase {
+	return exportCases(newClientCases(start))
+}

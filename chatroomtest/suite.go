@@ -162,9 +162,18 @@ func (r *suiteRun) closeAll() {
 	for _, c := range conns {
 		_ = c.nc.Close() // the case may have closed it
 	}
+	// A subject may wait, when it is closed, until the connection is.
+	slices.SortStableFunc(closers, func(a, b io.Closer) int { return cmp.Compare(closeRank(a), closeRank(b)) })
 	for _, c := range closers {
 		_ = c.Close()
 	}
+}
+
+func closeRank(c io.Closer) int {
+	if _, ok := c.(Subject); ok {
+		return 1
+	}
+	return 0
 }
 
 // closeAtEnd closes c when the case ends or hangs.
