@@ -32,3 +32,7 @@ func ServerCases(start func(tb testing.TB) func() (net.Conn, error)) []SuiteCase
 func ClientCases(start func(tb testing.TB) (net.Listener, JoinFunc)) []SuiteCase {
 	return exportCases(newClientCases(start))
 }
+
+func ListenerCases(newListener func(tb testing.TB) (net.Listener, DialFunc)) []SuiteCase {
+	return exportCases(newListenerCases(newListener))
+}

@@ -126,11 +126,24 @@ type suiteRun struct {
 	changed chan struct{} // closed and replaced when a connection gets something
 }
 
-// end closes what the case has opened and waits for the case's goroutines.
+// end closes what the case has opened and waits for the case's goroutines, which
+// end then, unless closing a connection does not end what waits for it.
 func (r *suiteRun) end() {
 	r.timer.Stop()
-	r.closeAll()
-	r.running.Wait()
+	closed := r.closeAll()
+	ended := make(chan struct{})
+	go func() { // ends with the case's connections
+		defer close(ended)
+		<-closed
+		r.running.Wait()
+	}()
+	patience := time.NewTimer(r.limit)
+	defer patience.Stop()
+	select {
+	case <-ended:
+	case <-patience.C:
+		r.tb.Errorf("chatroomtest: the case's connections are closed, and after %v something still waits for one\n%s", r.limit, stacks())
+	}
 }
 
 // hang ends a case that takes too long: it notes who waits for whom and closes
@@ -150,7 +163,9 @@ func (r *suiteRun) hang() {
 	r.closeAll()
 }
 
-func (r *suiteRun) closeAll() {
+// closeAll closes what the case has opened, and returns a channel that is closed
+// when that is done.
+func (r *suiteRun) closeAll() <-chan struct{} {
 	r.mu.Lock()
 	if !r.isOver {
 		r.isOver = true
@@ -159,21 +174,21 @@ func (r *suiteRun) closeAll() {
 	conns, closers := r.conns, r.closers
 	r.closers = nil
 	r.mu.Unlock()
+	// All at once, since one may wait for another to close: TLS says goodbye, and
+	// a subject may wait until the server has hung up.
+	var closing sync.WaitGroup
 	for _, c := range conns {
-		_ = c.nc.Close() // the case may have closed it
+		closing.Go(func() { _ = c.nc.Close() }) // the case may have closed it
 	}
-	// A subject may wait, when it is closed, until the connection is.
-	slices.SortStableFunc(closers, func(a, b io.Closer) int { return cmp.Compare(closeRank(a), closeRank(b)) })
 	for _, c := range closers {
-		_ = c.Close()
+		closing.Go(func() { _ = c.Close() })
 	}
-}
-
-func closeRank(c io.Closer) int {
-	if _, ok := c.(Subject); ok {
-		return 1
-	}
-	return 0
+	done := make(chan struct{})
+	go func() { // ends with the closes
+		defer close(done)
+		closing.Wait()
+	}()
+	return done
 }
 
 // closeAtEnd closes c when the case ends or hangs.

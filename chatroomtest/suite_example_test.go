@@ -2,9 +2,11 @@ package chatroomtest_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	"example.com/chatroom"
 	"example.com/chatroom/chatroomtest"
@@ -13,6 +15,10 @@ import (
 // run runs a test as go test does. In a file of a program's own tests, test
 // would be a function called TestSomething.
 func run(test func(t *testing.T)) {
+	verbose := flag.Lookup("test.v").Value // what go test -v prints is not this example's output
+	was := verbose.String()
+	_ = verbose.Set("false")
+	defer func() { _ = verbose.Set(was) }()
 	passed := testing.RunTests(func(string, string) (bool, error) { return true, nil },
 		[]testing.InternalTest{{Name: "TestSomething", F: test}})
 	fmt.Println("passed:", passed)
@@ -48,4 +54,32 @@ func ExampleWireExamples() {
 	// Output:
 	// ASCII: "hello" is written as "5         hello"
 	// "+5        " is no header
+}
+
+// A client is proved to speak the protocol: this one is chatroom's own.
+func ExampleTestClient() {
+	run(func(t *testing.T) {
+		chatroomtest.TestClient(t, func(testing.TB) (net.Listener, chatroomtest.JoinFunc) {
+			l := chatroomtest.NewListener()
+			return l, func(ctx context.Context, name string) (chatroomtest.Subject, error) {
+				return chatroom.Dial(ctx, "", "", name, chatroom.WithDialer(l.DialContext))
+			}
+		}, chatroomtest.InBubble())
+	})
+	// Output: passed: true
+}
+
+// A listener of a program's own is proved to be what a server needs. A system
+// that is slow to fill its buffers is given more time.
+func ExampleTestListener() {
+	run(func(t *testing.T) {
+		chatroomtest.TestListener(t, func(testing.TB) (net.Listener, chatroomtest.DialFunc) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l, new(net.Dialer).DialContext
+		}, chatroomtest.WithHangTimeout(time.Minute))
+	})
+	// Output: passed: true
 }
