@@ -1,6 +1,11 @@
 // Package chatroomtest tests programs that embed a chat room, and chat rooms
 // themselves: what net/http/httptest is to net/http. Everything happens in memory,
-// on [net.Pipe], so there are no ports, no sleeps and no luck.
+// so there are no ports, no sleeps and no luck.
+//
+// # I embed a room: how do I test my hooks?
+//
+// Start a server with the options of the program, join it, and say what each
+// member must receive:
 //
 //	func TestGreeting(t *testing.T) {
 //		s := chatroomtest.NewServer(t, chatroom.WithOnJoin(greet))
@@ -8,11 +13,13 @@
 //		alice.Want("host", "welcome, alice")
 //	}
 //
-// [NewServer] starts a server with the program's own options, hooks included, and
-// ends it when the test does; the test fails if anything of it is left running.
-// [Server.Join] returns when the room lists the member and its join hooks have
-// returned, so no message sent afterwards can miss it. [Client.Want] is the next
-// message, exactly; [Client.WantNothing] says that there is none.
+// [NewServer] ends the server when the test does; the test fails if anything of
+// it is left running, and says whose leave is missing. [Server.Join] returns when
+// the room lists the member and its join hooks have returned, so no message sent
+// afterwards can miss it. [Client.Want] is the next message, exactly;
+// [Client.WantNothing] says that there is none. [Client.Close] says goodbye,
+// [Client.Cut] does not; [Server.WaitLeave] returns why somebody left, and
+// [Server.WantRefused] why somebody was not let in.
 //
 // # Time
 //
@@ -26,15 +33,36 @@
 //
 // Outside a bubble, WantNothing listens for 50 ms, and whatever waits gives up
 // after 10 s, a day of the bubble's clock inside one, and fails the test with who
-// is in the room.
+// is in the room. The faults below, pipes, scripts and simulations are exact in a
+// bubble as well: they wait on nothing but channels, conditions and timers.
 //
-// # Ways to go, and half frames
+// # Which tool answers which question
 //
-// [Client.Close] says goodbye. [Client.Cut] does not: the server finds the
-// connection reset. [Client.SendPart] leaves a frame unfinished. [Server.Raw] is
-// a connection on which the test writes and reads the bytes itself.
-// [Server.WaitLeave] returns why somebody left, [Server.WantRefused] why somebody
-// was not let in.
+//	What do my hooks do?                        NewServer, Join, Want
+//	... with the options of my own listener?    NewServerOn
+//	... when a client is refused?               WantRefused
+//	... an hour later?                          a synctest bubble
+//	... when a client hangs, is slow, is cut?   Stall, Bandwidth, Latency, LimitData, Reset
+//	Does my client cope with any framing?       TestClient; Raw and SendPart by hand; Slice
+//	Does my server speak the protocol?          TestServer
+//	Does my listener do what Serve needs?       TestListener
+//	What exactly is on the wire?                the files in chatroomtest/wire
+//	Does it hold in lives I did not think of?   Simulate
+//	How do I show a bug, or keep it fixed?      RunScripts
+//
+// # Faults
+//
+// [Slice], [Stall], [LimitData], [Latency], [Bandwidth] and [Corrupt] wrap any
+// [net.Conn], and each other, on either end. [Server.JoinConn] joins over such a
+// connection, [WrapListener] and [WrapDial] wrap all of a server's. [Reset] and
+// [CloseWrite] end a connection, or a half of it.
+//
+//	nc := chatroomtest.Stall(dial())
+//	alice := s.JoinConn(nc, "alice")
+//	nc.StallReads() // alice hangs
+//
+// The connections of [NewServer] have no buffers, so that a test decides when
+// bytes move. [Pipe] and [NewBufferedListener] have as much as they are told to.
 //
 // # Transports
 //
