@@ -2,7 +2,6 @@ package chatroom_test
 
 import (
 	"context"
-	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -76,5 +75,6 @@ func TestNilDialer(t *testing.T) {
 	require.NoError(t, s.Shutdown(testContext(t)))
 	assert.ErrorIs(t, <-served, chatroom.ErrServerClosed)
 	_, err = chatroom.Dial(t.Context(), "no network", "", "alice")
-	assert.True(t, errors.As(err, new(net.UnknownNetworkError)))
+	var unknown net.UnknownNetworkError
+	assert.ErrorAs(t, err, &unknown)
 }

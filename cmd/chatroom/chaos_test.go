@@ -269,7 +269,7 @@ func (w *witness) talk(stop <-chan struct{}) {
 }
 
 // listen checks that what each sender says is numbered without a gap and bears its
-// name, until all other survivors have said that that was all.
+// name, until all other survivors have said their last words.
 func (w *witness) listen() {
 	complete := sync.OnceFunc(func() { close(w.complete) })
 	defer complete()
