@@ -7,9 +7,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/chatroom"
@@ -171,53 +171,76 @@ func ExampleCorrupt() {
 	// Output: true
 }
 
+// inTest runs test as go test would, for the examples that need one.
+func inTest(test func(tb testing.TB)) {
+	r := &recorder{}
+	test(r)
+	for _, cleanup := range slices.Backward(r.cleanups) {
+		cleanup()
+	}
+	fmt.Println("failures:", len(r.failures))
+}
+
 // Every connection of the server is cut at every byte, on both ends.
 func ExampleWrapListener() {
-	test := func(t *testing.T) {
+	inTest(func(t testing.TB) {
 		slice := func(nc net.Conn) net.Conn { return chatroomtest.Slice(nc, 1) }
 		l := chatroomtest.NewListener()
 		s := chatroomtest.NewServerOn(t, chatroomtest.WrapListener(l, slice), chatroomtest.WrapDial(l.DialContext, slice))
 		alice, bob := s.Join("alice"), s.Join("bob")
 		bob.Send("hello")
 		alice.Want("bob", "hello")
-	}
-	fmt.Println(testing.RunTests(func(string, string) (bool, error) { return true, nil },
-		[]testing.InternalTest{{Name: "slices", F: test}}))
-	// Output:
-	// true
+	})
+	// Output: failures: 0
 }
 
-// A member that stops reading, and one that is far away.
-func ExampleServer_Dial() {
-	test := func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			s := chatroomtest.NewServer(t, chatroom.WithWriteTimeout(10*time.Second))
-			nc := chatroomtest.Stall(s.Dial())
-			s.JoinConn(nc, "alice")
-			bob := s.JoinConn(chatroomtest.Latency(s.Dial(), time.Second), "bob")
-			carol := s.Join("carol")
-
-			nc.StallReads()
-			bob.Send("hello")
-			carol.Want("bob", "hello") // a second later
-			fmt.Println(errors.Is(s.WaitLeave("alice"), chatroom.ErrSlowConsumer))
+// Clients on a long line, all of them.
+func ExampleWrapDial() {
+	inTest(func(t testing.TB) {
+		l := chatroomtest.NewListener()
+		dial := chatroomtest.WrapDial(l.DialContext, func(nc net.Conn) net.Conn {
+			return chatroomtest.Latency(nc, 10*time.Millisecond)
 		})
-	}
-	testing.RunTests(func(string, string) (bool, error) { return true, nil },
-		[]testing.InternalTest{{Name: "faults", F: test}})
-	// Output: true
+		s := chatroomtest.NewServerOn(t, l, dial)
+		alice, bob := s.Join("alice"), s.Join("bob")
+		start := time.Now()
+		bob.Send("hello")
+		alice.Want("bob", "hello")
+		fmt.Println("late:", time.Since(start) >= 10*time.Millisecond)
+	})
+	// Output:
+	// late: true
+	// failures: 0
+}
+
+// A member that stops reading is disconnected, and another hears what is said.
+func ExampleServer_Dial() {
+	inTest(func(t testing.TB) {
+		s := chatroomtest.NewServer(t, chatroom.WithWriteTimeout(10*time.Millisecond))
+		nc := chatroomtest.Stall(s.Dial())
+		s.JoinConn(nc, "alice")
+		bob, carol := s.Join("bob"), s.JoinConn(chatroomtest.Slice(s.Dial(), 1), "carol")
+
+		nc.StallReads()
+		bob.Send("hello")
+		carol.Want("bob", "hello")
+		fmt.Println("slow:", errors.Is(s.WaitLeave("alice"), chatroom.ErrSlowConsumer))
+	})
+	// Output:
+	// slow: true
+	// failures: 0
 }
 
 // Bytes that no client would send, over a connection that is cut on the way.
 func ExampleServer_RawConn() {
-	test := func(t *testing.T) {
+	inTest(func(t testing.TB) {
 		s := chatroomtest.NewServer(t)
 		raw := s.RawConn(chatroomtest.LimitData(s.Dial(), 20))
 		raw.SendFrame("alice") // 15 bytes
 		_, _ = raw.Write([]byte("5         hello"))
-		fmt.Println(errors.Is(s.WaitLeave("alice"), io.ErrUnexpectedEOF))
-	}
-	testing.RunTests(func(string, string) (bool, error) { return true, nil },
-		[]testing.InternalTest{{Name: "raw", F: test}})
-	// Output: true
+		fmt.Println("half a frame:", errors.Is(s.WaitLeave("alice"), io.ErrUnexpectedEOF))
+	})
+	// Output:
+	// half a frame: true
+	// failures: 0
 }
