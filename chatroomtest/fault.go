@@ -46,6 +46,12 @@ func (f *fault) takeTurn() (end func()) {
 //	slicing := chatroomtest.WrapListener(l, func(nc net.Conn) net.Conn { return chatroomtest.Slice(nc, 1) })
 //	s := chatroomtest.NewServerOn(t, slicing, l.DialContext)
 //
+// Faults belong below TLS, as in tls.NewListener(slicing, config): they cut and
+// stop streams of bytes, and TLS does not outlive a write that was stopped. They
+// have no method NetConn, which would tell chatroom that there is something like
+// TLS, where the count of a failed write's bytes is not to be relied on; that of a
+// fault is exact. Make them in the bubble in which they are used.
+//
 // Calls of wrap come one at a time if those of Accept do. Closing it closes l.
 func WrapListener(l net.Listener, wrap func(net.Conn) net.Conn) net.Listener {
 	return wrappedListener{l, wrap}

@@ -136,9 +136,9 @@ type flow struct {
 	held  int    // how many bytes buf holds
 	lent  []byte // the rest of the write under way
 
-	writing bool // there is a write under way; others wait for their turn
-	ended   bool // nothing more is written: behind the last byte is the end
-	readErr error
+	writing bool  // there is a write under way; others wait for their turn
+	ended   bool  // nothing more is written: behind the last byte is the end
+	readErr error // what reads return, whatever is held
 	sendErr error // what writes return
 
 	readBy, writeBy deadline
@@ -208,7 +208,7 @@ func (f *flow) fillLocked() {
 func (f *flow) write(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for f.writing && f.writeErrLocked() == nil {
+	for f.writing && len(p) > 0 && f.writeErrLocked() == nil {
 		f.changed.Wait()
 	}
 	if err := f.writeErrLocked(); err != nil || len(p) == 0 {
