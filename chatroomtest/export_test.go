@@ -36,3 +36,5 @@ func ClientCases(start func(tb testing.TB) (net.Listener, JoinFunc)) []SuiteCase
 func ListenerCases(newListener func(tb testing.TB) (net.Listener, DialFunc)) []SuiteCase {
 	return exportCases(newListenerCases(newListener))
 }
+
+var ParseWire = parseWire

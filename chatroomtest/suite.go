@@ -1,7 +1,6 @@
 package chatroomtest
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -120,7 +119,7 @@ type suiteRun struct {
 	mu      sync.Mutex
 	conns   []*suiteConn
 	closers []io.Closer   // what hang and end close besides conns
-	waiting string        // what the test's goroutine waits for; empty for a connection's
+	pending []*string     // what is waited for, but for what conns tell
 	dump    string        // who waits for whom, when the case has hung
 	isOver  bool          // over is closed
 	changed chan struct{} // closed and replaced when a connection gets something
@@ -152,7 +151,9 @@ func (r *suiteRun) hang() {
 	r.mu.Lock()
 	var b strings.Builder
 	fmt.Fprintf(&b, "the case has taken %v. Who waits for what:\n", r.limit)
-	fmt.Fprintf(&b, "  the test: %s\n", cmp.Or(r.waiting, "see its connections"))
+	for _, what := range r.pending {
+		fmt.Fprintf(&b, "  the suite waits for %s\n", *what)
+	}
 	for _, c := range r.conns {
 		fmt.Fprintf(&b, "  %s\n", c.describeLocked())
 	}
@@ -231,17 +232,25 @@ func (r *suiteRun) do(what string, f func()) {
 // wait waits until done is closed.
 func (r *suiteRun) wait(what string, done <-chan struct{}) {
 	r.tb.Helper()
-	r.mu.Lock()
-	r.waiting = what
-	r.mu.Unlock()
+	over := r.waitsFor(what)
 	select {
 	case <-done:
 	case <-r.hung:
-		r.fatalf("%s: it did not happen", what)
+		r.fatalf("want %s: it did not happen", what)
 	}
+	over()
+}
+
+// waitsFor notes that something is waited for until over is called.
+func (r *suiteRun) waitsFor(what string) (over func()) {
 	r.mu.Lock()
-	r.waiting = ""
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	r.pending = append(r.pending, &what)
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.pending = slices.DeleteFunc(r.pending, func(p *string) bool { return p == &what })
+	}
 }
 
 // notifyLocked wakes who waits for a change. r.mu must be held.
@@ -255,7 +264,7 @@ func (r *suiteRun) dialFor(label string, dial func() (net.Conn, error)) net.Conn
 	r.tb.Helper()
 	var nc net.Conn
 	var err error
-	r.do("to connect "+label, func() {
+	r.do(label+" to connect", func() {
 		if nc, err = dial(); err == nil {
 			r.closeAtEnd(nc)
 		}

@@ -194,7 +194,10 @@ func (c *clientRun) writes(pieces ...[]byte) {
 	nc := c.nc
 	c.running.Go(func() {
 		for _, b := range pieces {
-			if _, err := nc.Write(b); err != nil {
+			over := c.waitsFor(fmt.Sprintf("the client to read %d bytes, which begin %.40q", len(b), b))
+			_, err := nc.Write(b)
+			over()
+			if err != nil {
 				return // the client is asked what it received
 			}
 		}

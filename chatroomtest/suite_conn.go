@@ -241,15 +241,12 @@ func (c *suiteConn) count(payload string) int {
 // that takes longer than retry.
 func (r *suiteRun) settle(what string, retry time.Duration, cond func() bool) bool {
 	r.tb.Helper()
+	defer r.waitsFor(what)()
 	timer := time.NewTimer(retry)
 	defer timer.Stop()
 	for {
 		r.mu.Lock()
-		r.waiting = what
 		ok, changed := cond(), r.changed
-		if ok {
-			r.waiting = ""
-		}
 		r.mu.Unlock()
 		if ok {
 			return true

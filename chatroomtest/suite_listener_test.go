@@ -1,7 +1,6 @@
 package chatroomtest_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -46,6 +45,12 @@ type faultyListener struct {
 	conns  []net.Conn
 	closed bool
 	forced chan struct{} // closed when the test is over
+}
+
+func startFaultyListener(tb testing.TB, faults listenerFaults) (net.Listener, chatroomtest.DialFunc) {
+	l := &faultyListener{Listener: chatroomtest.NewListener(), listenerFaults: faults, forced: make(chan struct{})}
+	tb.Cleanup(func() { close(l.forced) })
+	return l, l.DialContext
 }
 
 func (l *faultyListener) Accept() (net.Conn, error) {
@@ -186,11 +191,7 @@ func TestListenerSuiteFindsFaults(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, failures := failing(t, chatroomtest.ListenerCases(func(tb testing.TB) (net.Listener, chatroomtest.DialFunc) {
-				l := &faultyListener{Listener: chatroomtest.NewListener(), listenerFaults: tt.faults, forced: make(chan struct{})}
-				tb.Cleanup(func() { close(l.forced) })
-				return l, func(ctx context.Context, network, address string) (net.Conn, error) {
-					return l.DialContext(ctx, network, address)
-				}
+				return startFaultyListener(tb, tt.faults)
 			}))
 			if !assert.ElementsMatch(t, tt.want, got) {
 				for _, name := range got {

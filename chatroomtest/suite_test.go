@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"example.com/chatroom/chatroomtest"
@@ -108,4 +109,44 @@ func failing(t *testing.T, cases []chatroomtest.SuiteCase) (names []string, fail
 		})
 	}
 	return names, failures
+}
+
+// A case that hangs says who waits for what, and why that matters.
+func TestSuiteHangs(t *testing.T) {
+	test := func(cases []chatroomtest.SuiteCase, name string, want ...string) {
+		t.Helper()
+		_, failures := failing(t, cases)
+		require.Contains(t, failures, name)
+		for _, part := range want {
+			assert.Contains(t, failures[name], part)
+		}
+	}
+	test(chatroomtest.ServerCases(startFaulty(serverFaults{waitForSlow: true}, listenPipe)), "slow-reader",
+		"chatroomtest: ann: write \"32773",
+		"why it matters: a member that does not read must not stop the others",
+		"the case has taken 10s",
+		"ann writes 32783 bytes",
+		"bob waits for nothing; ",
+		"slow waits for nothing; ",
+		"; it does not read",
+		"faultyServer).publish", // in the stacks
+	)
+	test(chatroomtest.ServerCases(startFaulty(serverFaults{dropEmpty: true}, listenPipe)), "empty",
+		"chatroomtest: bob: want 1 empty messages, and it did not come",
+		"ann waits for nothing",
+		"bob waits for 1 empty messages",
+		`the last "after empty 0"`,
+	)
+	test(chatroomtest.ClientCases(startFaultyClient(clientFaults{noLimit: true})), "huge-header",
+		"chatroomtest: want Receive to return: it did not happen",
+		"the suite waits for Receive to return",
+		"faultyClient).readFrame",
+	)
+	test(chatroomtest.ListenerCases(func(tb testing.TB) (net.Listener, chatroomtest.DialFunc) {
+		return startFaultyListener(tb, listenerFaults{acceptOn: true})
+	}), "accept-after-close",
+		"chatroomtest: want Accept of a closed listener to return: it did not happen",
+		"the suite waits for Accept of a closed listener to return",
+		"faultyListener).Accept",
+	)
 }

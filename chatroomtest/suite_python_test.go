@@ -1,0 +1,59 @@
+package chatroomtest_test
+
+import (
+	"bufio"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chatroom/chatroomtest"
+)
+
+// A server in the tutorials' style, which reads with one blocking recv, keeps
+// nothing of what is cut and waits for everybody, passes what does not ask for
+// better.
+func TestServerSuiteOnPython(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skipf("needs Python: %v", err)
+	}
+	chatroomtest.TestServer(t, func(tb testing.TB) func() (net.Conn, error) {
+		cmd := exec.Command(python, "-X", "utf8", filepath.Join("..", "testdata", "server.py"), "127.0.0.1", "0")
+		stdout, err := cmd.StdoutPipe()
+		require.NoError(tb, err)
+		require.NoError(tb, cmd.Start())
+		lines := bufio.NewReader(stdout)
+		address, err := lines.ReadString('\n')
+		drained := make(chan struct{})
+		go func() { // ends with the process
+			defer close(drained)
+			_, _ = lines.WriteTo(discard{})
+		}()
+		tb.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			<-drained
+			_ = cmd.Wait() // killed, it fails
+		})
+		require.NoError(tb, err)
+		return func() (net.Conn, error) { return net.Dial("tcp", strings.TrimSpace(address)) }
+	},
+		chatroomtest.SkipCase("split", "it takes what has not come by one recv not to come"),
+		chatroomtest.SkipCase("half-frame", "it takes half a message for a message"),
+		chatroomtest.SkipCase("large", "it takes what does not fit a segment for a message"),
+		chatroomtest.SkipCase("slow-reader", "its messages do not fit a segment, and it waits for everybody"),
+		chatroomtest.SkipCase("silent", "it waits for each name"),
+		chatroomtest.SkipCase("headers-rewritten", "it passes headers on as they come"),
+		chatroomtest.SkipCase("headers-rejected", "Python's int takes signs and underscores"),
+		chatroomtest.SkipCase("bad-header-harms-nobody", "it waits for what a header with an underscore announces"),
+		chatroomtest.SkipCase("huge-header", "it has no limit"),
+	)
+}
+
+// discard drops what is written to it.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
