@@ -3,24 +3,18 @@ package chatroomtest
 import (
 	"net"
 	"testing"
-	"time"
 )
 
 // A SuiteCase is a case of a suite, for tests of the suites.
 type SuiteCase struct {
 	Name string
-	Test func(tb testing.TB) // with the default hang timeout
-
-	test func(tb testing.TB, hang time.Duration)
+	Test func(tb testing.TB)
 }
-
-// TestWithin is Test with a hang timeout.
-func (c SuiteCase) TestWithin(tb testing.TB, hang time.Duration) { c.test(tb, hang) }
 
 func exportCases(cases []suiteCase) []SuiteCase {
 	var all []SuiteCase
 	for _, c := range cases {
-		all = append(all, SuiteCase{c.name, func(tb testing.TB) { c.test(tb, hangTimeout) }, c.test})
+		all = append(all, SuiteCase{c.name, func(tb testing.TB) { c.test(tb, hangTimeout) }})
 	}
 	return all
 }

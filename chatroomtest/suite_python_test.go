@@ -21,6 +21,7 @@ func TestServerSuiteOnPython(t *testing.T) {
 	if err != nil {
 		t.Skipf("needs Python: %v", err)
 	}
+	t.Parallel() // processes take a while to start
 	chatroomtest.TestServer(t, func(tb testing.TB) func() (net.Conn, error) {
 		cmd := exec.Command(python, "-X", "utf8", filepath.Join("..", "testdata", "server.py"), "127.0.0.1", "0")
 		stdout, err := cmd.StdoutPipe()
