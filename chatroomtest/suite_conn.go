@@ -60,12 +60,13 @@ func (c *suiteConn) readLoop() {
 	for {
 		f, err := readSuiteFrame(br)
 		c.r.mu.Lock()
-		if err == nil {
+		switch {
+		case err == nil:
 			c.frames = append(c.frames, f)
 			c.seen[string(f.payload)]++
-		} else if errors.Is(err, chatroom.ErrBadHeader) || errors.Is(err, chatroom.ErrFrameTooLarge) {
+		case errors.Is(err, chatroom.ErrBadHeader), errors.Is(err, chatroom.ErrFrameTooLarge):
 			c.broken = err
-		} else {
+		default:
 			c.ended = err
 		}
 		c.r.notifyLocked()

@@ -31,6 +31,12 @@ const suiteTick = 10 * time.Millisecond
 //		return l, l.DialContext
 //	})
 //
+// The cases, by the names that [SkipCase] takes, are accept, addr,
+// accept-after-close, close-unblocks-accept, close-twice, close-keeps-conns,
+// intact, both-ways, end-of-stream, read-deadline, past-read-deadline,
+// write-deadline, clear-deadline, close-unblocks-read, close-unblocks-write,
+// close-conn-twice and serves.
+//
 // TestListener blocks until all cases have run. A case that takes longer than
 // [WithHangTimeout] fails with what it waits for and the stacks of all
 // goroutines.
@@ -140,7 +146,7 @@ func (l *listenerRun) blocked(op func() error) <-chan error {
 	return result
 }
 
-// unblocks fails the case unless result comes, and is an error.
+// unblocks fails the case unless result comes and is an error, which it returns.
 func (l *listenerRun) unblocks(result <-chan error, what string) error {
 	l.tb.Helper()
 	var err error

@@ -77,7 +77,7 @@ func testListenerAcceptAfterClose(l *listenerRun) {
 		l.fatalf("Close: %v", err)
 	}
 	for range 2 {
-		l.unblocks(l.blocked(func() error {
+		_ = l.unblocks(l.blocked(func() error {
 			_, err := l.l.Accept()
 			return err
 		}), "Accept of a closed listener to return")
@@ -91,8 +91,8 @@ func testListenerCloseUnblocksAccept(l *listenerRun) {
 	}
 	one, two := l.blocked(accept), l.blocked(accept)
 	l.do("Close to return", func() { _ = l.l.Close() })
-	l.unblocks(one, "Accept to return after Close")
-	l.unblocks(two, "the other Accept to return after Close")
+	_ = l.unblocks(one, "Accept to return after Close")
+	_ = l.unblocks(two, "the other Accept to return after Close")
 }
 
 func testListenerCloseTwice(l *listenerRun) {
@@ -269,7 +269,7 @@ func testListenerClearDeadline(l *listenerRun) {
 	for _, when := range []time.Time{time.Unix(1, 0), time.Now().Add(time.Hour)} {
 		_ = far.SetReadDeadline(when)
 		if when.Before(time.Now()) {
-			l.unblocks(l.blocked(readOne(far)), "a Read after its deadline to return")
+			_ = l.unblocks(l.blocked(readOne(far)), "a Read after its deadline to return")
 		}
 		if err := far.SetDeadline(time.Time{}); err != nil {
 			l.fatalf("take the deadline back: %v", err)
@@ -283,16 +283,16 @@ func testListenerCloseUnblocksRead(l *listenerRun) {
 	_, far := l.connect()
 	read := l.blocked(readOne(far))
 	l.do("Close to return while a Read waits", func() { _ = far.Close() })
-	l.unblocks(read, "a Read that waits to return after Close")
-	l.unblocks(l.blocked(readOne(far)), "a Read of a closed connection to return")
+	_ = l.unblocks(read, "a Read that waits to return after Close")
+	_ = l.unblocks(l.blocked(readOne(far)), "a Read of a closed connection to return")
 }
 
 func testListenerCloseUnblocksWrite(l *listenerRun) {
 	_, far := l.connect()
 	write := l.blocked(func() error { return fill(far) })
 	l.do("Close to return while a Write waits", func() { _ = far.Close() })
-	l.unblocks(write, "a Write that waits to return after Close")
-	l.unblocks(l.blocked(func() error { return writeByte(far, 'x') }), "a Write to a closed connection to return")
+	_ = l.unblocks(write, "a Write that waits to return after Close")
+	_ = l.unblocks(l.blocked(func() error { return writeByte(far, 'x') }), "a Write to a closed connection to return")
 }
 
 func testListenerCloseConnTwice(l *listenerRun) {

@@ -35,6 +35,13 @@ const joinRetry = 100 * time.Millisecond
 // send one: whoever joined first receives the other's. Only a server that passes
 // on a member's messages before it lists the member makes the cases repeat them.
 //
+// The cases, by the names that [SkipCase] takes, are of the wire (conversations,
+// split, joined-up, headers-accepted, headers-written, headers-rewritten,
+// headers-rejected, huge-header, length-in-bytes, empty, large), of the room
+// (exclusion, same-name, order, one-sequence, pairs, sender, no-duplicates,
+// no-loss, late-join, leave, hang-up, slow-reader) and of connections that
+// misbehave (bad-header-harms-nobody, garbage, silent, half-frame, reset).
+//
 // Each case looks at one thing and reads past all others, so that what a faulty
 // server fails tells the fault. A case in which the server closes a connection
 // that should be open, or that takes longer than [WithHangTimeout], fails with
