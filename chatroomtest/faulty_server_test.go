@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -37,6 +38,7 @@ type serverFaults struct {
 	leakOnGarbage  bool // who sends a bad header is no longer read, nor closed
 	leakAtEnd      bool // who has said goodbye is not closed
 	dieOnGarbage   bool // a bad header ends the server
+	dieOnReset     bool // a connection that is reset ends the server
 	dieOnBadName   bool // a bad header before a name's end ends the server
 	replay         bool // newcomers receive what was sent before
 	strictHeaders  bool // only headers in their strict form are read
@@ -219,6 +221,8 @@ func (s *faultyServer) hangUp(m *faultyMember, err error) {
 	case err == errFaultyHeader && s.dieOnGarbage:
 		s.end()
 	case err == io.EOF && s.leakAtEnd:
+	case errors.Is(err, syscall.ECONNRESET) && s.dieOnReset:
+		s.end()
 	default:
 		_ = m.nc.Close()
 	}
@@ -400,6 +404,9 @@ type halfNear struct {
 	net.Conn
 	l *halfListener
 }
+
+// NetConn is how the connection is found that can be reset.
+func (c halfNear) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite ends what the other end reads, which must have been accepted.
 func (c halfNear) CloseWrite() error {

@@ -2,6 +2,7 @@ package chatroomtest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -50,6 +51,7 @@ type clientFaults struct {
 	zeroOnGarbage bool // a bad header counts as zero
 	noLimit       bool // a header is believed, whatever it announces
 	cleanAlways   bool // every end is a clean one
+	oddEnd        bool // no end is a clean one
 	neverCloses   bool // Close does nothing
 }
 
@@ -90,8 +92,11 @@ func (c *faultyClient) sendFrame(payload []byte) error {
 func (c *faultyClient) Receive(ctx context.Context) (chatroom.Message, error) {
 	name, err := c.readFrame()
 	if err != nil {
-		if c.cleanAlways {
+		switch {
+		case c.cleanAlways:
 			err = io.EOF
+		case c.oddEnd && err == io.EOF:
+			err = errors.New("the server has gone")
 		}
 		return chatroom.Message{}, err
 	}
@@ -268,6 +273,7 @@ func TestClientSuiteFindsFaults(t *testing.T) {
 		{"zeroOnGarbage", clientFaults{zeroOnGarbage: true}, []string{"headers-rejected"}},
 		{"noLimit", clientFaults{noLimit: true}, []string{"huge-header"}},
 		{"cleanAlways", clientFaults{cleanAlways: true}, []string{"headers-rejected", "huge-header", "torn-end"}},
+		{"oddEnd", clientFaults{oddEnd: true}, []string{"clean-end"}},
 		{"neverCloses", clientFaults{neverCloses: true}, []string{"closes"}},
 	}
 	for _, tt := range tests {

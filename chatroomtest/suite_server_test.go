@@ -54,6 +54,7 @@ func TestServerSuiteFindsFaults(t *testing.T) {
 		{"leakOnGarbage", serverFaults{leakOnGarbage: true}, []string{"headers-rejected", "huge-header", "garbage"}},
 		{"leakAtEnd", serverFaults{leakAtEnd: true}, []string{"hang-up"}},
 		{"dieOnGarbage", serverFaults{dieOnGarbage: true}, []string{"headers-rejected", "huge-header", "bad-header-harms-nobody", "garbage"}},
+		{"dieOnReset", serverFaults{dieOnReset: true}, []string{"reset"}},
 		{"dieOnBadName", serverFaults{dieOnBadName: true}, []string{"garbage"}},
 		{"replay", serverFaults{replay: true}, []string{"late-join"}},
 		{"strictHeaders", serverFaults{strictHeaders: true}, []string{"headers-accepted", "headers-rewritten"}},
