@@ -32,3 +32,6 @@ func ListenerCases(newListener func(tb testing.TB) (net.Listener, DialFunc)) []S
 }
 
 var ParseWire = parseWire
+
+// RunScript is runScript, for scripts that are to fail.
+var RunScript = runScript
