@@ -2,6 +2,7 @@ package chatroomtest_test
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +33,7 @@ func TestServerSuiteOnPython(t *testing.T) {
 		drained := make(chan struct{})
 		go func() { // ends with the process
 			defer close(drained)
-			_, _ = lines.WriteTo(discard{})
+			_, _ = io.Copy(io.Discard, lines)
 		}()
 		tb.Cleanup(func() {
 			_ = cmd.Process.Kill()
@@ -53,8 +54,3 @@ func TestServerSuiteOnPython(t *testing.T) {
 		chatroomtest.SkipCase("huge-header", "it has no limit"),
 	)
 }
-
-// discard drops what is written to it.
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
