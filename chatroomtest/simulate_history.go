@@ -1,0 +1,200 @@
+package chatroomtest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// A history is a compact form of what happens to a server: a head of headLen
+// bytes, its options, and steps of stepLen bytes. Every byte string is one; bytes
+// that are missing at the end are zero. Steps stand for themselves, so a history
+// without some of its steps is a history too.
+type history []byte
+
+const (
+	headLen  = 6
+	stepLen  = 3
+	maxSteps = 400
+)
+
+// A simConfig is what a history's head says.
+type simConfig struct {
+	backlog    int
+	maxMessage int
+	write      time.Duration // negative is no limit, as in the options
+	idle       time.Duration
+	handshake  time.Duration
+	half, file bool // what connections can do
+	scale      int  // of sizes
+}
+
+func (h history) at(i int) byte {
+	if i < len(h) {
+		return h[i]
+	}
+	return 0
+}
+
+// pick chooses one of some by a byte.
+func pick[T any](b byte, of ...T) T { return of[int(b)%len(of)] }
+
+func (h history) config() simConfig {
+	return simConfig{
+		backlog:    pick(h.at(0), 4<<10, 16<<10, 64<<10, 1<<10, chatroom.DefaultBacklog),
+		maxMessage: pick(h.at(1), chatroom.DefaultMaxMessage, 1000, 200),
+		write:      pick(h.at(2), chatroom.DefaultWriteTimeout, time.Second, 5*time.Second, -1, 10*time.Minute),
+		idle:       pick(h.at(3), 0, time.Minute, time.Hour, 0),
+		handshake:  pick(h.at(3)>>4, chatroom.DefaultHandshakeTimeout, time.Second, -1),
+		half:       h.at(4)&1 != 0,
+		file:       h.at(4)&2 != 0,
+		scale:      pick(h.at(5), 1, 4, 16),
+	}
+}
+
+func (c simConfig) String() string {
+	return fmt.Sprintf("backlog %d, messages up to %d bytes, timeouts: write %v, idle %v, handshake %v; CloseWrite %v, SyscallConn %v",
+		c.backlog, c.maxMessage, c.write, c.idle, c.handshake, c.half, c.file)
+}
+
+// An opcode says what a step does. Bytes a and b of the step say to whom and how.
+type opcode byte
+
+const (
+	opJoin opcode = iota
+	opSend
+	opFlood
+	opChorus
+	opBroadcast
+	opPart
+	opGoodbye
+	opCut
+	opGarbage
+	opStall
+	opResume
+	opSleep
+	opCancel
+	opFlush
+	opLurk
+	opEnd
+	opcodes
+)
+
+var opNames = [opcodes]string{
+	"join", "send", "flood", "chorus", "broadcast", "part", "goodbye", "cut",
+	"garbage", "stall", "resume", "sleep", "cancel", "flush", "lurk", "end",
+}
+
+// atOnce in a step's first byte says that the next step does not wait until all
+// has come of this one.
+const atOnce = 0x80
+
+// A step is one operation.
+type step struct {
+	op     opcode
+	atOnce bool
+	a, b   byte
+}
+
+func (h history) steps() []step {
+	var steps []step
+	for i := headLen; i < len(h) && len(steps) < maxSteps; i += stepLen {
+		steps = append(steps, step{
+			op:     opcode(h[i]&^atOnce) % opcodes,
+			atOnce: h[i]&atOnce != 0,
+			a:      h.at(i + 1),
+			b:      h.at(i + 2),
+		})
+	}
+	return steps
+}
+
+// without returns h less n steps from the i'th on.
+func (h history) without(i, n int) history {
+	from := min(headLen+i*stepLen, len(h))
+	to := min(from+n*stepLen, len(h))
+	return append(h[:from:from], h[to:]...)
+}
+
+// A simShape says how often each operation comes in a history of some kind.
+type simShape struct {
+	name    string
+	steps   int
+	weights [opcodes]int
+}
+
+var simShapes = []simShape{
+	{"talk", 40, [opcodes]int{opJoin: 6, opSend: 10, opChorus: 3, opBroadcast: 2, opPart: 2, opGoodbye: 2, opCut: 1, opGarbage: 1, opSleep: 2, opFlush: 1, opLurk: 1}},
+	{"churn", 60, [opcodes]int{opJoin: 10, opSend: 6, opPart: 4, opGoodbye: 4, opCut: 3, opGarbage: 2, opCancel: 2, opSleep: 1, opLurk: 3, opBroadcast: 2, opStall: 1}},
+	{"flood", 30, [opcodes]int{opJoin: 8, opSend: 2, opFlood: 8, opChorus: 2, opStall: 3, opResume: 3, opSleep: 3, opBroadcast: 1, opGoodbye: 1, opFlush: 1}},
+	{"stall", 40, [opcodes]int{opJoin: 7, opSend: 5, opFlood: 3, opStall: 6, opResume: 6, opSleep: 5, opCut: 1, opGoodbye: 2, opBroadcast: 4, opFlush: 1, opPart: 1, opCancel: 1}},
+	{"quiet", 20, [opcodes]int{opJoin: 6, opSend: 3, opSleep: 8, opLurk: 2, opStall: 1, opBroadcast: 1, opPart: 1}},
+	{"end", 15, [opcodes]int{opJoin: 8, opSend: 4, opFlood: 2, opStall: 3, opResume: 1, opPart: 1, opEnd: 2, opSleep: 2, opGoodbye: 1, opCut: 1, opBroadcast: 1, opLurk: 1}},
+	{"all", 50, [opcodes]int{opJoin: 5, opSend: 4, opFlood: 2, opChorus: 1, opBroadcast: 2, opPart: 2, opGoodbye: 1, opCut: 1, opGarbage: 1, opStall: 2, opResume: 2, opSleep: 2, opCancel: 1, opFlush: 1, opLurk: 1}},
+}
+
+// newHistory returns the history that seed stands for.
+func newHistory(seed uint64) history {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	h := make(history, headLen)
+	for i := range h {
+		h[i] = byte(rng.Uint32())
+	}
+	shape := simShapes[rng.IntN(len(simShapes))]
+	total := 0
+	for _, w := range shape.weights {
+		total += w
+	}
+	for range 2 + rng.IntN(3) { // somebody to begin with
+		h = append(h, byte(opJoin), byte(rng.Uint32()), byte(rng.Uint32()))
+	}
+	hurry := rng.IntN(4) // in so many of eight does the next step not wait
+	for range 1 + rng.IntN(2*shape.steps) {
+		pick := rng.IntN(total)
+		op := opcode(0)
+		for pick >= shape.weights[op] {
+			pick -= shape.weights[op]
+			op++
+		}
+		first := byte(op)
+		if rng.IntN(8) < hurry {
+			first |= atOnce
+		}
+		h = append(h, first, byte(rng.Uint32()), byte(rng.Uint32()))
+	}
+	// The end, sometimes with something behind it.
+	h = append(h, byte(opEnd), byte(rng.Uint32()), byte(rng.Uint32()))
+	for range rng.IntN(3) {
+		h = append(h, pick(byte(rng.Uint32()), byte(opSend), byte(opSleep), byte(opJoin), byte(opResume)), byte(rng.Uint32()), byte(rng.Uint32()))
+	}
+	return h
+}
+
+// size returns the length of a message, at least what tells it from all others.
+func (c simConfig) size(b byte) int {
+	return min(pick(b, minBody, 20, 50, 100, 250)*c.scale, c.maxMessage)
+}
+
+// sleep returns how long a step sleeps.
+func (st step) sleep() time.Duration {
+	return pick(st.b,
+		time.Millisecond, 20*time.Millisecond, 60*time.Millisecond, 500*time.Millisecond,
+		time.Second, 2*time.Second, 5*time.Second, 6*time.Second, 11*time.Second,
+		30*time.Second, time.Minute, 2*time.Minute, 15*time.Minute, time.Hour)
+}
+
+// String is the step as it is given; what came of it only the run knows.
+func (st step) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-9s %3d %3d", opNames[st.op], st.a, st.b)
+	if st.op == opSleep {
+		fmt.Fprintf(&b, " (%v)", st.sleep())
+	}
+	if st.atOnce {
+		b.WriteString(", and at once")
+	}
+	return b.String()
+}

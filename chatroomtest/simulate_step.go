@@ -1,0 +1,286 @@
+package chatroomtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"testing/synctest"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// sender returns a client that still sends, chosen by a, or nil.
+func (s *simulation) sender(a byte) *simClient {
+	return s.choose(a, func(c *simClient) bool { return !c.over && !c.dead })
+}
+
+// receiver returns a client that is still connected, chosen by a, or nil.
+func (s *simulation) receiver(a byte) *simClient {
+	return s.choose(a, func(c *simClient) bool { return !c.dead })
+}
+
+func (s *simulation) choose(a byte, ok func(*simClient) bool) *simClient {
+	var some []*simClient
+	for _, c := range s.clients {
+		if ok(c) {
+			some = append(some, c)
+		}
+	}
+	if len(some) == 0 {
+		return nil
+	}
+	return some[int(a)%len(some)]
+}
+
+// do does one step.
+func (s *simulation) do(st step) {
+	switch st.op {
+	case opJoin, opLurk:
+		s.join(st)
+	case opBroadcast:
+		s.broadcast(s.cfg.size(st.b))
+	case opChorus:
+		s.note("all send at once")
+		for _, c := range s.clients {
+			if !c.over && !c.dead {
+				s.send(c, 1+int(st.a%4), s.cfg.size(st.b))
+			}
+		}
+	case opSleep:
+		s.note("sleep %v", st.sleep())
+		time.Sleep(st.sleep())
+	case opFlush:
+		s.flush(st.sleep())
+	case opEnd:
+		s.end(st)
+	case opStall, opResume:
+		if c := s.receiver(st.a); c != nil {
+			s.pace(c, st)
+		}
+	default:
+		if c := s.sender(st.a); c != nil {
+			s.doAs(c, st)
+		}
+	}
+}
+
+// doAs does a step of a client that still sends.
+func (s *simulation) doAs(c *simClient, st step) {
+	switch st.op {
+	case opSend:
+		s.send(c, 1+int(st.b>>6), s.cfg.size(st.b))
+	case opFlood:
+		size := s.cfg.size(st.b)
+		s.send(c, min(1+2*s.cfg.backlog/size, 20*(1+int(st.b>>4))), size)
+	case opPart:
+		if len(c.rest) == 0 {
+			c.begin(s.cfg.size(st.b))
+		}
+		n := int(st.b) % (len(c.rest) + 1)
+		s.note("%v sends %d bytes of the frame that it sends next, of which %d were left", c, n, len(c.rest))
+		s.widen(c.restSize)
+		c.finish(n)
+	case opGoodbye:
+		s.goodbye(c, st.b&1 != 0)
+	case opCut:
+		if len(c.rest) == 0 {
+			c.begin(s.cfg.size(st.b))
+		}
+		c.finish(int(st.b) % len(c.rest))
+		s.note("%v is cut off", c)
+		c.over, c.lossy = true, true
+		c.link.end(syscall.ECONNRESET, syscall.ECONNRESET)
+		c.must(cause{is: syscall.ECONNRESET})
+	case opGarbage:
+		s.garbage(c, st.b)
+	case opCancel:
+		if !c.viaServe {
+			return
+		}
+		s.note("the context of %v ends", c)
+		c.over, c.lossy = true, true
+		c.must(cause{is: context.Canceled})
+		c.cancel()
+	}
+}
+
+func (s *simulation) join(st step) {
+	if len(s.clients) >= 40 {
+		return
+	}
+	c := s.connect(pick(st.a, simNames...), st.b)
+	s.clients = append(s.clients, c)
+	s.note("%v connects%s%s", c, either(c.viaServe, ", by ServeConn", ""), either(c.named, "", ", and says nothing yet"))
+	if st.op == opLurk && !c.named {
+		c.finish(int(st.a) % len(c.rest))
+	}
+	switch {
+	case c.name == "no":
+		c.may(cause{is: chatroom.ErrNameRejected})
+	case c.name == "":
+		c.may(cause{is: chatroom.ErrNameRejected})
+	case c.name == "jinx":
+		c.may(cause{text: hookPanic})
+		c.lossy = true
+	}
+	if st.op == opJoin && st.b&0x30 == 0x30 {
+		s.pace(c, step{op: opStall, b: st.b})
+	}
+}
+
+func either[T any](b bool, x, y T) T {
+	if b {
+		return x
+	}
+	return y
+}
+
+func (s *simulation) widen(size int) { s.widest = max(s.widest, size) }
+
+func (s *simulation) send(c *simClient, count, size int) {
+	s.note("%v sends %d of %d bytes", c, count, size)
+	s.widen(size)
+	c.send(count, size)
+}
+
+// broadcast waits until nothing moves first: it is the program that makes slow
+// consumers of those who are behind for a moment.
+func (s *simulation) broadcast(size int) {
+	s.settle()
+	s.note("the program broadcasts %d bytes", size)
+	s.widen(size)
+	seq := len(s.program.sizes)
+	err := s.server.Broadcast(s.program.name, s.program.appendBody(nil, seq, size))
+	switch {
+	case err == nil && s.ending:
+		s.fail("Broadcast of an ending server to return ErrServerClosed", "nil")
+	case err == nil:
+		s.program.sizes = append(s.program.sizes, size)
+	case !s.ending || !errors.Is(err, chatroom.ErrServerClosed):
+		s.fail("Broadcast to succeed", "%v", err)
+	}
+}
+
+// goodbye ends what c sends, and, unless half, what it receives.
+func (s *simulation) goodbye(c *simClient, half bool) {
+	s.note("%v says goodbye%s%s", c, either(half, ", and goes on reading", ""), either(c.unfinished(), ", in the middle of a frame", ""))
+	c.over = true
+	s.mu.Lock()
+	// The server reads what is sent before a failed write for 500 ms, which a
+	// join hook may take up.
+	c.lossy = c.lossy || c.name == "hal" && !half && (c.joined == 0 || c.inHook)
+	s.mu.Unlock()
+	switch {
+	case c.unfinished():
+		c.must(cause{is: io.ErrUnexpectedEOF})
+	case !c.named:
+		c.must(cause{is: io.EOF})
+	default:
+		c.must(cause{})
+	}
+	if half {
+		c.link.end(io.EOF, nil)
+		return
+	}
+	// A write that fails before the end is read is the reason, if that is not clean.
+	c.may(cause{is: syscall.EPIPE})
+	c.link.end(io.EOF, syscall.EPIPE)
+}
+
+// garbage sends what no client may.
+func (s *simulation) garbage(c *simClient, kind byte) {
+	if c.unfinished() {
+		c.finish(len(c.rest))
+	}
+	c.over = true
+	bad, reason := "", chatroom.ErrBadHeader
+	switch kind % 4 {
+	case 0:
+		bad = "GET / HTTP/1.1\r\n"
+	case 1:
+		bad = "-5        hello"
+	case 2:
+		bad = "          "
+	case 3:
+		bad, reason = fmt.Sprintf("%-10d", s.cfg.maxMessage+1), chatroom.ErrFrameTooLarge
+	}
+	s.note("%v sends %q", c, bad)
+	c.rest = nil
+	c.must(cause{is: reason})
+	c.link.send([]byte(bad))
+}
+
+// pace sets how c reads.
+func (s *simulation) pace(c *simClient, st step) {
+	switch kind := st.b % 4; {
+	case st.op == opStall && kind < 3:
+		credit := pick(st.b>>2, 0, 100, 1000, 5000)
+		s.note("%v takes %d bytes more", c, credit)
+		c.link.take(credit, 0, 0)
+	case st.op == opStall:
+		refill, every := pick(st.b>>2, 50, 1000), pick(st.b>>3, 10*time.Millisecond, 100*time.Millisecond, 3*time.Second)
+		s.note("%v takes %d bytes every %v", c, refill, every)
+		c.link.take(refill, refill, every)
+	default:
+		s.note("%v takes whatever comes", c)
+		c.link.take(unlimited, 0, 0)
+		return
+	}
+	c.loose = true
+}
+
+// flush checks that Flush returns when all is written, or when its time is up.
+func (s *simulation) flush(limit time.Duration) {
+	s.note("flush, for up to %v", limit)
+	s.settle()
+	upTo := s.server.Stats().Messages
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	start := time.Now()
+	err := s.server.Flush(ctx)
+	synctest.Wait()
+	switch {
+	case err != nil && (!errors.Is(err, context.DeadlineExceeded) || time.Since(start) != limit):
+		s.fail("Flush to return nil, or its context's error when that has ended", "%v after %v", err, time.Since(start))
+	case err != nil && s.allEager():
+		s.fail("Flush to return nil, since everybody reads", "%v", err)
+	case err == nil:
+		s.check()
+		s.checkFlushed(upTo)
+	}
+}
+
+func (s *simulation) allEager() bool {
+	for _, c := range s.clients {
+		if !c.dead && (c.loose || !c.link.look().eager) {
+			return false
+		}
+	}
+	return true
+}
+
+// end begins the server's end.
+func (s *simulation) end(st step) {
+	s.settle()
+	if st.b%4 == 3 {
+		s.note("close the server")
+		s.beginEnd(true)
+		_ = s.server.Close() // never fails
+		return
+	}
+	limit := pick(st.b, 24*time.Hour, time.Second, 40*time.Second)
+	s.note("shut the server down within %v", limit)
+	s.beginEnd(false)
+	s.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		start := time.Now()
+		err := s.server.Shutdown(ctx)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.ends = append(s.ends, endFacts{err, limit, time.Since(start)})
+	})
+}

@@ -1,0 +1,93 @@
+package chatroomtest_test
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/chatroom"
+	"example.com/chatroom/chatroomtest"
+)
+
+var (
+	histories = flag.Int("histories", 300, "how many histories TestSimulate runs")
+	firstSeed = flag.Uint64("seed", 0, "the seed of the first of them")
+)
+
+// A program's test that its hooks leave the room as it is, whatever happens in it.
+func ExampleSimulate() {
+	online := make(chan int, 1)
+	online <- 0
+	count := func(by int) { online <- <-online + by }
+	testHooks := func(t *testing.T) {
+		for seed := range uint64(10) {
+			t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+				chatroomtest.Simulate(t, seed,
+					chatroom.WithOnJoin(func(chatroom.Member) { count(+1) }),
+					chatroom.WithOnLeave(func(chatroom.Member, error) { count(-1) }))
+			})
+		}
+	}
+
+	// The go command does this part.
+	fmt.Println(testing.RunTests(func(pat, str string) (bool, error) { return true, nil },
+		[]testing.InternalTest{{Name: "TestHooks", F: testHooks}}))
+	fmt.Println("online at the end:", <-online)
+	// Output:
+	// true
+	// online at the end: 0
+}
+
+// Lives of a server that nobody has thought of. For more of them:
+//
+//	go test -run '^TestSimulate$' ./chatroomtest -histories=10000
+func TestSimulate(t *testing.T) {
+	start := time.Now()
+	for i := range *histories {
+		seed := *firstSeed + uint64(i)
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { chatroomtest.Simulate(t, seed) })
+	}
+	took := time.Since(start)
+	t.Logf("%d histories in %v, %.0f a second", *histories, took.Round(time.Millisecond), float64(*histories)/took.Seconds())
+}
+
+// A failure names the shortest history that fails too, what was wanted, what came,
+// and how to run it again.
+func TestSimulateFailure(t *testing.T) {
+	history := []byte("\x00\x00\x00\x00\x00\x00" + // options
+		"\x00\x00\x00" + "\x00\x01\x00" + // ann and bob join
+		"\x01\x00\x00" + // ann sends
+		"\x0b\x00\x02" + // time passes
+		"\x01\x01\x00") // bob sends, which does not matter
+	failure := failureOf(t, func(tb testing.TB) {
+		chatroomtest.SimulateFor(tb, t, history, chatroom.WithOnJoin(func(m chatroom.Member) {
+			if m.Name == "bob" {
+				panic("a hook that does harm")
+			}
+		}))
+	})
+	require.NotEmpty(t, failure)
+	assert.Contains(t, failure, `chatroomtest: simulation of a history: after step 1, at 0s: want `)
+	assert.Contains(t, failure, `#2 "bob" connects`)
+	assert.NotContains(t, failure, `"ann"`, "who has nothing to do with it")
+	assert.Contains(t, failure, "These are 1 of 5 steps, as bytes:\n\n\tchatroomtest.SimulateHistory(t, []byte(")
+	assert.Contains(t, failure, "go test -run '^TestSimulateFailure$' .")
+}
+
+// FuzzSimulate looks for a history that breaks a promise.
+func FuzzSimulate(f *testing.F) {
+	for _, h := range []string{
+		"",
+		"C1+\x86\xfel\x00\x9a\xcf\x00d\xc9\x00\x10\x8c\x03\xd4+\x0f\x98j",
+		"Bu\xfb\xa0\x04:\x80\xedD\x819o\x860V\x00\xc8\xd6\x01\x7f\xb2\x8b\xc1\xce",
+		"\xb4\xab\x99,\x85\xef\x00F\v\x00uc\x00\xf7\x1f\t2&\x01\xbd\xef\r\xcb\b",
+		"\x82\xfb\xe1u\xa2\xb8\x00\f\xb4\x00\xc9M\x00h\"\x00\x9c\x10\t3\xb9\x00\x17\xbd\x01\x15t\x03eu\x01x\xf4\x01M\xe0\v\xf6\xdb\x01-\xce",
+	} {
+		f.Add([]byte(h))
+	}
+	f.Fuzz(func(t *testing.T, history []byte) { chatroomtest.SimulateHistory(t, history) })
+}
