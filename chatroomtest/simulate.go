@@ -51,7 +51,7 @@ func Simulate(tb testing.TB, seed uint64, opts ...chatroom.ServerOption) {
 
 // SimulateHistory is [Simulate] of a history given in bytes, for fuzz tests and
 // for histories that have once failed. Any bytes are a history: six of options,
-// and three for each step, of which there are 400 at the most. What they mean may
+// and three for each step, of which 200 count. What they mean may
 // change with this package. It keeps no part of the slice.
 func SimulateHistory(tb testing.TB, history []byte, opts ...chatroom.ServerOption) {
 	tb.Helper()

@@ -18,7 +18,7 @@ type history []byte
 const (
 	headLen  = 6
 	stepLen  = 3
-	maxSteps = 400
+	maxSteps = 200
 )
 
 // A simConfig is what a history's head says.

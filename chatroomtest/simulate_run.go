@@ -39,6 +39,7 @@ type simulation struct {
 	program  *simClient   // what the server itself broadcasts
 	log      []logged
 	widest   int  // the longest message so far
+	spent    int  // see spendable
 	ending   bool // the server's end has begun
 	cutShort bool // and not gracefully
 	held     heldFacts

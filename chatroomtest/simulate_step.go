@@ -12,6 +12,10 @@ import (
 	"example.com/chatroom"
 )
 
+// spendable bounds what a history costs: the bytes of its messages, to each
+// client.
+const spendable = 32 << 20
+
 // sender returns a client that still sends, chosen by a, or nil.
 func (s *simulation) sender(a byte) *simClient {
 	return s.choose(a, func(c *simClient) bool { return !c.over && !c.dead })
@@ -141,6 +145,10 @@ func either[T any](b bool, x, y T) T {
 func (s *simulation) widen(size int) { s.widest = max(s.widest, size) }
 
 func (s *simulation) send(c *simClient, count, size int) {
+	cost := count * size * len(s.clients)
+	if s.spent += cost; s.spent > spendable {
+		count = 1
+	}
 	s.note("%v sends %d of %d bytes", c, count, size)
 	s.widen(size)
 	c.send(count, size)
