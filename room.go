@@ -355,6 +355,10 @@ func (m *member) skipLocked(s span) {
 		m.skips[n-1].to = s.to
 		return
 	}
+	if m.passed > maxSkips && m.passed >= len(m.skips)/2 {
+		m.skips = append(m.skips[:0], m.skips[m.passed:]...)
+		m.passed = 0
+	}
 	m.skips = append(m.skips, s)
 	m.gaps.Store(true)
 }
@@ -393,7 +397,7 @@ func (r *room) runToGap(m *member) (run []byte, more bool) {
 	defer r.mu.Unlock()
 	for m.passed < len(m.skips) && m.skips[m.passed].from == m.cur.pos() {
 		m.cur.advance(m.skips[m.passed].to - m.skips[m.passed].from)
-		m.passed++ // they are not moved: a stalled member may have very many
+		m.passed++ // they are moved rarely: a stalled member may have very many
 	}
 	run, more = m.cur.peek()
 	if m.passed == len(m.skips) {

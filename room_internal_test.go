@@ -181,3 +181,33 @@ func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 	}
 	require.Equal(t, r.pace.held || len(r.waiters) > 0, r.watched.Load(), "seed %d step %d: watched", seed, step)
 }
+
+// A member that is always a little behind, and publishes all the time, does not
+// make the room keep skips that it has passed.
+func TestPassedSkipsAreForgotten(t *testing.T) {
+	r := newRoom(1 << 20)
+	join := func() *modelMember {
+		m := &modelMember{member: &member{at: -1}}
+		m.prefix = AppendFrame(nil, []byte("name"))
+		m.out, m.sweeps = m, true
+		m.take = func([]byte) int { return 0 }
+		require.NoError(t, r.join(m.member))
+		return m
+	}
+	m, other := join(), join()
+	r.leaveSweep(other.member)
+	other.take = func(p []byte) int { return len(p) }
+	r.leaveSweep(m.member) // it has a writer: the test
+	const rounds = 20_000
+	for range rounds {
+		require.NoError(t, r.publish(m.member, [][]byte{[]byte("own")}))
+		require.NoError(t, r.publish(other.member, [][]byte{make([]byte, 10_000)}))
+		if r.log.end-m.cur.pos() > 100_000 { // so much, it stays behind: a tenth of the backlog
+			r.wrote(m.member, len(r.next(m.member)))
+		}
+		other.cur, other.pending = r.log.cursor(), nil
+		other.pos.Store(r.log.end)
+	}
+	require.Less(t, r.log.end-m.cur.pos(), int64(200_000))
+	require.Less(t, len(m.skips), 100, "of %d rounds", rounds)
+}

@@ -28,6 +28,11 @@ const (
 	// member's unread would reset a TCP connection and lose what is in flight.
 	lingerTimeout = 500 * time.Millisecond
 
+	// resetWaits of resetWait are how long the end of a stream waits for the
+	// writes that may know of a reset.
+	resetWaits = 10
+	resetWait  = time.Millisecond
+
 	// maxLogged is how much of a message's text is logged, in bytes.
 	maxLogged = 256
 )
@@ -60,6 +65,10 @@ type session struct {
 	// Owned by the writer.
 	writeBy time.Time // nc's write deadline
 
+	// writes counts the writes to nc under way. One that fails notes a reset
+	// before it is over.
+	writes atomic.Int32
+
 	// stopping says to read no more. It is set before the read deadline is
 	// moved to the past.
 	stopping atomic.Bool
@@ -75,6 +84,7 @@ type session struct {
 	aborted  bool
 	reason   error         // why aborted
 	writeErr error         // why nothing more is written
+	resetErr error         // a reset that a write has met
 	readBy   time.Time     // when writeErr is set: until when the rest is read
 	ending   bool          // aborted or writeErr is set
 	ended    chan struct{} // closed when ending; made when somebody waits for it
@@ -203,6 +213,11 @@ func (s *session) readLoop() error {
 	if !s.srv.startReading() {
 		return ErrServerClosed
 	}
+	s.mu.Lock()
+	if s.writeErr != nil { // while a join hook ran
+		s.readBy = time.Now().Add(lingerTimeout)
+	}
+	s.mu.Unlock()
 	err := s.readMessages()
 	s.srv.stopReading()
 	return err
@@ -302,8 +317,8 @@ func (s *session) writeOwed() {
 		n, err := s.write(run)
 		s.srv.room.wrote(&s.member, n)
 		if err != nil {
+			s.writeFailed(err) // first, so that who waits for the writing finds out why it ended
 			s.srv.room.deafen(&s.member)
-			s.writeFailed(err)
 			return
 		}
 	}
@@ -400,7 +415,9 @@ func (s *session) write(p []byte) (int, error) {
 }
 
 func (s *session) writeOnce(p []byte) (int, error) {
+	s.writes.Add(1)
 	n, err := s.nc.Write(p)
+	s.noteReset(err)
 	if err == nil && n != len(p) {
 		err = io.ErrShortWrite
 	}
@@ -424,7 +441,37 @@ func (s *session) endWriteBy() {
 }
 
 // tryWrite implements outlet.
-func (s *session) tryWrite(p []byte) (int, error) { return tryWrite(s.raw, p) }
+func (s *session) tryWrite(p []byte) (int, error) {
+	s.writes.Add(1)
+	n, err := tryWrite(s.raw, p)
+	s.noteReset(err)
+	return n, err
+}
+
+// noteReset ends a write. The system tells of a reset once: a write that meets it
+// leaves a read only the end of the stream, which is a clean goodbye elsewhere.
+func (s *session) noteReset(err error) {
+	if errors.Is(err, syscall.ECONNRESET) {
+		s.mu.Lock()
+		s.resetErr = fmt.Errorf("chatroom: write message: %w", err)
+		s.mu.Unlock()
+	}
+	s.writes.Add(-1)
+}
+
+// awaitReset waits for writes under way, which may have met a reset, for a
+// moment: one that meets a reset does not wait, and others may for long.
+func (s *session) awaitReset() {
+	if s.RemoteAddr == nil || s.RemoteAddr.Network() != "tcp" {
+		return // it has no resets, or tells them as often as asked
+	}
+	for range resetWaits {
+		if s.writes.Load() == 0 {
+			return
+		}
+		time.Sleep(resetWait)
+	}
+}
 
 // stop ends the reading; what has been read is passed on.
 func (s *session) stop() {
@@ -489,11 +536,18 @@ func (s *session) closeConn() {
 
 // finish takes the member off the list, closes the connection and waits for the
 // session's other goroutines. It returns the reason that came first: a failed
-// write came before what was read afterwards, unless that was a clean goodbye.
+// write came before what was read afterwards, unless that was a clean goodbye,
+// which no reset is.
 func (s *session) finish(reason error) error {
 	s.srv.room.leave(&s.member)
+	if reason == nil {
+		s.awaitReset()
+	}
 	s.mu.Lock()
-	if s.writeErr != nil && reason != nil {
+	switch {
+	case s.resetErr != nil && reason == nil:
+		reason = s.resetErr
+	case s.writeErr != nil && reason != nil:
 		reason = s.writeErr
 	}
 	s.mu.Unlock()

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chatroom"
+	"example.com/chatroom/chatroomtest"
 )
 
 // systemNetworks are those whose connections are swept.
@@ -124,10 +125,50 @@ func TestSweepGoesOnWithoutTheStalled(t *testing.T) {
 	}
 }
 
+// The system tells of a reset once, and to a write as well as to a read: it is
+// told as a reset either way, and not as the clean goodbye that the read then
+// looks like.
+func TestResetMetByAWrite(t *testing.T) {
+	const members = 300
+	for name, wrap := range map[string]func(net.Listener) net.Listener{
+		"swept":   func(l net.Listener) net.Listener { return l },
+		"written": func(l net.Listener) net.Listener { return wrappingListener{l} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			reasons := make(chan error, members)
+			l := wrap(listenTCP(t))
+			s := newBareServer(t, l, chatroom.WithOnLeave(func(_ chatroom.Member, reason error) { reasons <- reason }))
+			stop := make(chan struct{})
+			var talking sync.WaitGroup
+			talking.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						assert.NoError(t, s.Broadcast("host", []byte("hello")))
+					}
+				}
+			})
+			for range members {
+				nc := joinBare(t, l, "goner")
+				_, err := io.ReadFull(nc, make([]byte, 10)) // it is a member
+				require.NoError(t, err)
+				require.NoError(t, chatroomtest.Reset(nc))
+			}
+			for i := range members {
+				require.Error(t, receive(t, reasons, "a leave"), "the leave of member %d", i)
+			}
+			close(stop)
+			talking.Wait()
+		})
+	}
+}
+
 // newBareServer serves l without the harness.
-func newBareServer(t testing.TB, l net.Listener) *chatroom.Server {
+func newBareServer(t testing.TB, l net.Listener, opts ...chatroom.ServerOption) *chatroom.Server {
 	t.Helper()
-	s := chatroom.NewServer()
+	s := chatroom.NewServer(opts...)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {

@@ -176,11 +176,6 @@ func (s *simulation) broadcast(size int) {
 func (s *simulation) goodbye(c *simClient, half bool) {
 	s.note("%v says goodbye%s%s", c, either(half, ", and goes on reading", ""), either(c.unfinished(), ", in the middle of a frame", ""))
 	c.over = true
-	s.mu.Lock()
-	// The server reads what is sent before a failed write for 500 ms, which a
-	// join hook may take up.
-	c.lossy = c.lossy || c.name == "hal" && !half && (c.joined == 0 || c.inHook)
-	s.mu.Unlock()
 	switch {
 	case c.unfinished():
 		c.must(cause{is: io.ErrUnexpectedEOF})

@@ -180,7 +180,7 @@ func copyModule(t *testing.T) (dir string) {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
 	}
-	for _, pattern := range []string{"*.go", "chatroomtest/*.go"} {
+	for _, pattern := range []string{"*.go", "chatroomtest/*.go", "chatroomtest/wire/*.hex"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		require.NotEmpty(t, files)
