@@ -34,7 +34,7 @@
 //   - Membership. A member receives exactly what the others publish after its join
 //     and before its leave.
 //   - Isolation. A member that does not read delays nothing that is written to the
-//     others.
+//     others. When publishing waits is told under Pace.
 //   - Bounded memory. What members are behind is held once for the room, up to
 //     [WithBacklog]. Nothing is reserved that a peer has only announced.
 //   - Clean-up. However a member goes, it leaves the list as soon as its connection

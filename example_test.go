@@ -3,6 +3,7 @@ package chatroom_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log"
 	"net"
@@ -292,6 +293,10 @@ func Example_test() {
 			alice.WantClosed()  // an hour later
 		})
 	}
+	verbose := flag.Lookup("test.v").Value // what go test -v prints is not this example's output
+	was := verbose.String()
+	_ = verbose.Set("false")
+	defer func() { _ = verbose.Set(was) }()
 	fmt.Println(testing.RunTests(func(pat, str string) (bool, error) { return true, nil },
 		[]testing.InternalTest{{Name: "TestIdle", F: testIdle}}))
 	// Output: true

@@ -130,9 +130,10 @@ func WithHandshakeTimeout(d time.Duration) ServerOption {
 
 // WithWriteTimeout sets how long a member may take nothing at all of what it is
 // owed. The clock starts again with each byte its connection accepts, however
-// much is owed (on TLS with each record of at most 16 KiB). A member that takes
-// longer is disconnected; the error matches both [ErrSlowConsumer] and
-// [os.ErrDeadlineExceeded].
+// much is owed (on TLS with each record of at most 16 KiB). It is looked at when
+// this time is up, so that a member that took a part and then nothing has up to
+// twice as long. A member that takes longer is disconnected; the error matches
+// both [ErrSlowConsumer] and [os.ErrDeadlineExceeded].
 //
 // The default, and zero, is [DefaultWriteTimeout], 30 seconds. Negative is no
 // limit: a member that stops reading then stays until it is a whole backlog
@@ -159,7 +160,8 @@ func WithIdleTimeout(d time.Duration) ServerOption {
 // this behind, the members' publishing is held instead until they catch up.
 //
 // The bound is checked when the room's log grows by a chunk, a 32nd of this but
-// at most 64 KiB, so it is exact to a chunk and a message. Set it to several
+// at most 64 KiB, so it is exact to a chunk and what one member published at
+// once, up to 16 messages. Set it to several
 // times the largest message. Over TCP, whose own buffers take megabytes in
 // bursts, a small backlog makes members look slow that are not: keep it at
 // several megabytes. A member that is behind and sends costs up to 32 bytes more

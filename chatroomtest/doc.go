@@ -49,6 +49,7 @@
 //	What exactly is on the wire?                the files in chatroomtest/wire
 //	Does it hold in lives I did not think of?   Simulate
 //	How do I show a bug, or keep it fixed?      RunScripts
+//	Who is still there at the end of a test?    NewServer's own clean-up
 //
 // # Faults
 //
@@ -63,6 +64,24 @@
 //
 // The connections of [NewServer] have no buffers, so that a test decides when
 // bytes move. [Pipe] and [NewBufferedListener] have as much as they are told to.
+//
+// # Scripts
+//
+// [RunScripts] runs a room's stories from text files, a line for each act:
+//
+//	join alice
+//	join bob
+//	alice: hello
+//	bob< alice: hello
+//	cut alice mid-frame
+//	sleep 1h
+//
+// # Proofs
+//
+// [TestServer], [TestClient] and [TestListener] are suites in the manner of
+// [testing/slogtest]: each case has a name, says why it is there, and can be
+// skipped by [SkipCase]. [Simulate] runs the package's own server, with hooks of
+// the program's, through lives that a seed makes up.
 //
 // # Transports
 //
