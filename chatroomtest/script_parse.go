@@ -205,7 +205,7 @@ func parseIDs(a act, rest string) (act, error) {
 		}
 	}
 	if len(a.ids) == 0 && a.verb != "members" {
-		return a, fmt.Errorf("want %s ID...", a.verb)
+		return a, fmt.Errorf("want %s ID, of one or more", a.verb)
 	}
 	return a, nil
 }

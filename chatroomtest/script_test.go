@@ -48,7 +48,7 @@ func TestScriptFailuresReadWell(t *testing.T) {
 		{"late option", "join alice\noption backlog 1", `chatroomtest: s.txt:2: option backlog after the first act`},
 		{"not a duration", "sleep long", `chatroomtest: s.txt:1: sleep: want a duration such as 1h, got "long"`},
 		{"unknown reason", "left alice: rest", `chatroomtest: s.txt:1: unknown reason "rest"; did you mean "reset"?`},
-		{"nobody", "leave", `chatroomtest: s.txt:1: want leave ID...`},
+		{"nobody", "leave", `chatroomtest: s.txt:1: want leave ID, of one or more`},
 		{"no room for numbers", "alice sends 100 messages of 1 bytes", `chatroomtest: s.txt:1: want ID sends "BYTES", or ID sends N messages of M bytes with room for their numbers`},
 	}
 	for _, tt := range tests {

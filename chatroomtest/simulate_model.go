@@ -183,7 +183,7 @@ func (s *simulation) checkReceived(c *simClient) {
 // nothing was published meanwhile. It reports false if nothing tells yet.
 func (s *simulation) resolve(c *simClient) bool {
 	first, last := int(c.lo), min(int(c.hi), len(s.log))
-	if first < last && !(len(c.got) == 0 && c.link.look().eager) {
+	if first < last && (len(c.got) > 0 || !c.link.look().eager) {
 		_, rest, ok := cutFrame(c.got)
 		_, rest, whole := cutFrame(rest)
 		if !ok || !whole { // or nothing at all, yet

@@ -121,12 +121,10 @@ func (s *simulation) join(st step) {
 	if st.op == opLurk && !c.named {
 		c.finish(int(st.a) % len(c.rest))
 	}
-	switch {
-	case c.name == "no":
+	switch c.name {
+	case "no", "":
 		c.may(cause{is: chatroom.ErrNameRejected})
-	case c.name == "":
-		c.may(cause{is: chatroom.ErrNameRejected})
-	case c.name == "jinx":
+	case "jinx":
 		c.may(cause{text: hookPanic})
 		c.lossy = true
 	}
