@@ -34,7 +34,7 @@ func run() error {
 	quick := flag.Bool("quick", false, "one short round of what tells most: a first answer, in two minutes")
 	moment := flag.Bool("moment", false, "run each scenario for a moment, at a tenth of its size: shows that all works, and measures nothing")
 	rounds := flag.Int("rounds", 3, "how often to measure each figure")
-	duration := flag.Duration("duration", 1500*time.Millisecond, "how long to measure each time")
+	duration := flag.Duration("duration", time.Second, "how long to measure each time")
 	peerList := flag.String("peers", "", "the `names` of the peers to run, separated by commas, of "+peerNames()+" (default all)")
 	scenarioList := flag.String("scenario", "", "the `names` of the scenarios to run, separated by commas, of "+scenarioNames()+" (default all)")
 	svg := flag.String("svg", "", "draw charts into this `directory`")

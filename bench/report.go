@@ -61,7 +61,7 @@ func median(values []float64) float64 {
 // write prints everything as Markdown.
 func (r *results) write(w io.Writer, rounds int) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s; %s.\n%s\n\n", machine(), time.Now().UTC().Format(time.DateOnly), ofRounds(rounds))
+	fmt.Fprintf(&b, "# The comparison\n\n%s; %s.\n%s\n\n", machine(), time.Now().UTC().Format(time.DateOnly), ofRounds(rounds))
 	for _, p := range r.peers {
 		fmt.Fprintf(&b, "- **%s**%s: %s.\n", p.name, version(p.module), p.how)
 	}

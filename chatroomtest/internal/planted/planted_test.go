@@ -126,6 +126,7 @@ import (
 
 func TestFault(t *testing.T) {
 	for seed := range uint64(%d) {
+		fmt.Println("history", seed+1) // should the server panic, the last of these is it
 		if !t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { chatroomtest.Simulate(t, seed) }) {
 			fmt.Println("found after", seed+1)
 			return
@@ -136,6 +137,7 @@ func TestFault(t *testing.T) {
 
 var (
 	found  = regexp.MustCompile(`(?m)^found after (\d+)$`)
+	died   = regexp.MustCompile(`(?s)(?:.*\n)?history (\d+)\n(?:.*\n)?panic: `)
 	wanted = regexp.MustCompile(`simulation of seed \d+: (.*)`)
 )
 
@@ -162,6 +164,9 @@ func TestPlantedFaults(t *testing.T) {
 				return
 			}
 			after := found.FindStringSubmatch(out)
+			if after == nil {
+				after = died.FindStringSubmatch(out)
+			}
 			require.NotNil(t, after, "the fault must be found within %d histories:\n%s", histories, out)
 			reason := "the test binary ended"
 			if m := wanted.FindStringSubmatch(out); m != nil {
