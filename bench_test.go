@@ -31,10 +31,10 @@ func newBenchServer(b *testing.B, l net.Listener, opts ...chatroom.ServerOption)
 	return s
 }
 
-// joinCounting joins n members whose bytes are counted and dropped, and returns
-// a function that waits until the i-th has received total(i) bytes since it was
+// joinCounting joins n members to s whose bytes are counted and dropped, and
+// returns a function that waits until each has received total bytes since it was
 // last called.
-func joinCounting(b *testing.B, n int, dial func() (net.Conn, error), members func() int) (wait func(total func(i int) int64)) {
+func joinCounting(b *testing.B, n int, dial func() (net.Conn, error), s *chatroom.Server) (wait func(total int64)) {
 	b.Helper()
 	targets := make([]chan int64, n)
 	var waiting sync.WaitGroup
@@ -68,13 +68,13 @@ func joinCounting(b *testing.B, n int, dial func() (net.Conn, error), members fu
 			close(ch)
 		}
 	})
-	for members() < n {
+	for s.Stats().Members < n {
 		runtime.Gosched() // the last names are still on their way
 	}
-	return func(total func(i int) int64) {
+	return func(total int64) {
 		waiting.Add(n)
-		for i, ch := range targets {
-			ch <- total(i)
+		for _, ch := range targets {
+			ch <- total
 		}
 		waiting.Wait()
 	}
@@ -94,7 +94,7 @@ func BenchmarkBroadcast(b *testing.B) {
 					l, dial = pipe, func() (net.Conn, error) { return pipe.DialContext(context.Background(), "", "") }
 				}
 				s := newBenchServer(b, l)
-				wait := joinCounting(b, members, dial, func() int { return len(s.Members()) })
+				wait := joinCounting(b, members, dial, s)
 				body := make([]byte, 128)
 				unit := int64(len(message("sender", string(body))))
 
@@ -104,7 +104,7 @@ func BenchmarkBroadcast(b *testing.B) {
 					done := make(chan struct{})
 					go func() {
 						defer close(done)
-						wait(func(int) int64 { return int64(n) * unit })
+						wait(int64(n) * unit)
 					}()
 					for range n {
 						if err := s.Broadcast("sender", body); err != nil {

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -118,10 +119,12 @@ func memoryProcess(count, duration string) error {
 		return err
 	}
 	before := heap()
-	room := chatroom.NewServer()
+	var joined sync.WaitGroup
+	joined.Add(n)
+	room := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { joined.Done() }))
 	l := chatroomtest.NewListener()
 	go func() { fmt.Fprintln(os.Stderr, "bench: server ended:", room.Serve(l)) }()
-	var got atomic.Int64
+	got := tally{reached: make(chan struct{})}
 	for i := range n {
 		nc, err := l.DialContext(context.Background(), "", "")
 		if err != nil {
@@ -130,33 +133,29 @@ func memoryProcess(count, duration string) error {
 		if _, err := nc.Write(chatroom.AppendFrame(nil, fmt.Appendf(nil, "m%05d", i))); err != nil {
 			return err
 		}
-		go countBytes(nc, &got)
+		go got.count(nc)
 	}
-	for room.Stats().Members < n {
-		time.Sleep(time.Millisecond)
-	}
+	joined.Wait()
 	memory := float64(heap()-before) / float64(n) / 1024
 
 	const burst = 100
 	body := make([]byte, payloadLen)
 	unit := int64(len(chatroom.AppendFrame(nil, []byte("sender"))) + len(chatroom.AppendFrame(nil, body)))
-	var deliveries, want int64
+	var deliveries int64
 	start, cpu := time.Now(), ownCPU()
 	for deliveries == 0 || time.Since(start) < d {
+		got.want.Add(burst * int64(n) * unit)
 		for range burst {
 			if err := room.Broadcast("sender", body); err != nil {
 				return err
 			}
 		}
 		deliveries += burst * int64(n)
-		want += burst * int64(n) * unit
-		for got.Load() < want {
-			time.Sleep(time.Millisecond)
-		}
+		<-got.reached
 	}
 	cpu = ownCPU() - cpu
-	if got.Load() != want {
-		return fmt.Errorf("%d bytes delivered, want %d", got.Load(), want)
+	if got, want := got.bytes.Load(), got.want.Load(); got != want {
+		return fmt.Errorf("%d bytes delivered, want %d", got, want)
 	}
 	return json.NewEncoder(os.Stdout).Encode([]float64{memory, float64(cpu.Nanoseconds()) / float64(deliveries)})
 }
@@ -172,12 +171,21 @@ func heap() int64 {
 	return int64(m.Sys - m.HeapReleased)
 }
 
-// countBytes reads nc to its end.
-func countBytes(nc net.Conn, got *atomic.Int64) {
+// A tally counts the bytes that all members together have received. Want is
+// raised before more is sent, and reached tells that bytes has come up to it.
+type tally struct {
+	bytes, want atomic.Int64
+	reached     chan struct{}
+}
+
+// count reads nc to its end.
+func (t *tally) count(nc net.Conn) {
 	var buf [4096]byte
 	for {
 		n, err := nc.Read(buf[:])
-		got.Add(int64(n))
+		if n > 0 && t.bytes.Add(int64(n)) == t.want.Load() {
+			t.reached <- struct{}{}
+		}
 		if err != nil {
 			return
 		}
