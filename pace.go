@@ -81,7 +81,7 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 		pos := r.posLocked(m)
 		behind := r.log.end - pos
 		switch far := behind > r.backlog/2; {
-		case far && !m.far:
+		case far && (!m.far || from-pos <= r.backlog/4): // it had caught up, maybe unwatched
 			m.far, m.lag = true, &lag{since: now, pos: pos}
 		case !far:
 			m.far, m.lag = false, nil

@@ -182,6 +182,55 @@ func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 	require.Equal(t, r.pace.held || len(r.waiters) > 0, r.watched.Load(), "seed %d step %d: watched", seed, step)
 }
 
+// A member that was waited for and has caught up is waited for again, also if it
+// did so while nobody watched, and the next that is published puts it far behind
+// at once.
+func TestLateAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const backlog = 64 << 10
+		r := newRoom(backlog)
+		members := make([]*modelMember, 4)
+		for i := range members {
+			m := &modelMember{member: &member{at: -1}}
+			m.prefix = AppendFrame(nil, []byte("name"))
+			m.out = m
+			require.NoError(t, r.join(m.member))
+			members[i] = m
+		}
+		takeAll := func(m *modelMember) {
+			for run := r.next(m.member); len(run) > 0; run = r.next(m.member) {
+				r.wrote(m.member, len(run))
+			}
+		}
+		slow, others := members[0], members[1:]
+		publish := func(size int) {
+			require.NoError(t, r.publish(others[0].member, [][]byte{make([]byte, size)}))
+			for _, m := range others[1:] {
+				takeAll(m)
+			}
+		}
+		held := func() bool {
+			var st Stats
+			r.stats(&st)
+			return st.Held
+		}
+		for !held() {
+			publish(1000)
+		}
+		time.Sleep(maxGrace)
+		synctest.Wait()
+		require.False(t, held(), "the grace is over")
+		takeAll(slow)
+		publish(40_000)
+		publish(40_000)
+		require.False(t, held())
+		publish(40_000)
+		require.False(t, slow.evicted)
+		require.True(t, held(), "a second time")
+		r.end() // stops the timers
+	})
+}
+
 // A member that is always a little behind, and publishes all the time, does not
 // make the room keep skips that it has passed.
 func TestPassedSkipsAreForgotten(t *testing.T) {
