@@ -27,7 +27,7 @@ type simLink struct {
 
 	// mu guards the fields below and is never held while waiting.
 	mu    sync.Mutex
-	moved *sync.Cond // anything below has changed
+	moved sync.Cond // anything below has changed
 
 	// From the client.
 	in      []byte
@@ -42,9 +42,8 @@ type simLink struct {
 	refuse error         // what Write returns: the client has closed or reset
 
 	// The server's own doing.
-	closed            bool
-	readBy, writeBy   time.Time
-	readDue, writeDue *time.Timer
+	closed          bool
+	readBy, writeBy deadline
 
 	// What the model judges timeouts by.
 	reading, writing bool      // a call waits
@@ -59,7 +58,7 @@ var _ net.Conn = (*simLink)(nil)
 
 func newSimLink(addr Addr, chop int) *simLink {
 	l := &simLink{addr: addr, chop: chop, credit: unlimited}
-	l.moved = sync.NewCond(&l.mu)
+	l.moved.L = &l.mu
 	return l
 }
 
@@ -103,9 +102,9 @@ func (l *simLink) Read(p []byte) (int, error) {
 	for {
 		switch {
 		case l.closed:
-			return 0, l.opError("read", net.ErrClosed)
-		case past(l.readBy):
-			return 0, l.opError("read", os.ErrDeadlineExceeded)
+			return 0, opError("read", l, net.ErrClosed)
+		case l.readBy.passed:
+			return 0, opError("read", l, os.ErrDeadlineExceeded)
 		case len(l.in) > 0:
 			if l.chop > 0 && l.chopped < maxChopped {
 				p = p[:min(len(p), l.chop)]
@@ -114,12 +113,9 @@ func (l *simLink) Read(p []byte) (int, error) {
 			n := copy(p, l.in)
 			l.in = l.in[n:]
 			return n, nil
-		case l.gone == io.EOF:
-			return 0, io.EOF
 		case l.gone != nil:
-			return 0, l.opError("read", l.gone)
+			return 0, opError("read", l, l.gone)
 		}
-		l.arm(&l.readDue, l.readBy)
 		l.moved.Wait()
 	}
 }
@@ -135,11 +131,11 @@ func (l *simLink) Write(p []byte) (n int, err error) {
 	for {
 		switch {
 		case l.closed:
-			return n, l.opError("write", net.ErrClosed)
+			return n, opError("write", l, net.ErrClosed)
 		case l.refuse != nil:
-			return n, l.opError("write", l.refuse)
-		case past(l.writeBy):
-			return n, l.opError("write", os.ErrDeadlineExceeded)
+			return n, opError("write", l, l.refuse)
+		case l.writeBy.passed:
+			return n, opError("write", l, os.ErrDeadlineExceeded)
 		}
 		take := len(p) - n
 		if l.credit != unlimited {
@@ -160,8 +156,7 @@ func (l *simLink) Write(p []byte) (n int, err error) {
 			time.AfterFunc(l.every, l.fillUp)
 		}
 		before := l.credit
-		for before == l.credit && !l.closed && l.refuse == nil && !past(l.writeBy) {
-			l.arm(&l.writeDue, l.writeBy)
+		for before == l.credit && !l.closed && l.refuse == nil && !l.writeBy.passed {
 			l.moved.Wait()
 		}
 	}
@@ -182,11 +177,11 @@ func (l *simLink) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return l.opError("close", net.ErrClosed)
+		return opError("close", l, net.ErrClosed)
 	}
 	l.closed = true
-	stopTimer(l.readDue)
-	stopTimer(l.writeDue)
+	l.readBy.stopLocked()
+	l.writeBy.stopLocked()
 	l.moved.Broadcast()
 	return nil
 }
@@ -199,40 +194,24 @@ func (l *simLink) SetDeadline(t time.Time) error {
 }
 
 func (l *simLink) SetReadDeadline(t time.Time) error {
-	if l.patient && !past(t) {
+	if l.patient && time.Until(t) > 0 {
 		t = time.Time{}
 	}
-	return l.setDeadline(&l.readBy, &l.readDue, t)
+	return l.setDeadline(&l.readBy, t)
 }
 
 func (l *simLink) SetWriteDeadline(t time.Time) error {
-	return l.setDeadline(&l.writeBy, &l.writeDue, t)
+	return l.setDeadline(&l.writeBy, t)
 }
 
-func (l *simLink) setDeadline(by *time.Time, due **time.Timer, t time.Time) error {
+func (l *simLink) setDeadline(d *deadline, t time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return l.opError("set", net.ErrClosed)
+		return opError("set", l, net.ErrClosed)
 	}
-	*by = t
-	stopTimer(*due)
-	*due = nil
-	l.moved.Broadcast()
+	d.setLocked(&l.moved, t)
 	return nil
-}
-
-// arm sees to it that a wait ends with its deadline. l.mu must be held.
-func (l *simLink) arm(due **time.Timer, by time.Time) {
-	if !by.IsZero() && *due == nil {
-		*due = time.AfterFunc(time.Until(by), l.wake)
-	}
-}
-
-func (l *simLink) wake() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.moved.Broadcast()
 }
 
 // send is the client's writing. It does not wait.
@@ -303,72 +282,3 @@ func (l *simLink) receive() []byte {
 	l.out = nil
 	return out
 }
-
-func (l *simLink) opError(op string, err error) error {
-	return &net.OpError{Op: op, Net: network, Source: l.LocalAddr(), Addr: l.addr, Err: err}
-}
-
-// past reports whether a deadline is over.
-func past(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
-
-func stopTimer(t *time.Timer) {
-	if t != nil {
-		t.Stop()
-	}
-}
-
-// A simListener hands links to the server.
-type simListener struct {
-	mu      sync.Mutex
-	moved   *sync.Cond
-	pending []net.Conn
-	closed  bool
-}
-
-var _ net.Listener = (*simListener)(nil)
-
-func newSimListener() *simListener {
-	l := new(simListener)
-	l.moved = sync.NewCond(&l.mu)
-	return l
-}
-
-// dial reports whether anybody still listens.
-func (l *simListener) dial(nc net.Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return false
-	}
-	l.pending = append(l.pending, nc)
-	l.moved.Broadcast()
-	return true
-}
-
-func (l *simListener) Accept() (net.Conn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for !l.closed && len(l.pending) == 0 {
-		l.moved.Wait()
-	}
-	if l.closed {
-		return nil, net.ErrClosed
-	}
-	nc := l.pending[0]
-	l.pending = l.pending[1:]
-	return nc, nil
-}
-
-func (l *simListener) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	for _, nc := range l.pending {
-		_ = nc.Close()
-	}
-	l.pending = nil
-	l.moved.Broadcast()
-	return nil
-}
-
-func (l *simListener) Addr() net.Addr { return Addr(network) }

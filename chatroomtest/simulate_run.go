@@ -26,12 +26,12 @@ func (e simError) Error() string { return string(e) }
 // run, inside a bubble, but for the hooks.
 type simulation struct {
 	// Fixed after construction.
-	cfg    simConfig
-	steps  []step
-	server *chatroom.Server
-	dialer *simListener
-	start  time.Time
-	trace  *strings.Builder // nil if nobody reads it
+	cfg      simConfig
+	steps    []step
+	server   *chatroom.Server
+	listener *Listener
+	start    time.Time
+	trace    *strings.Builder // nil if nobody reads it
 
 	// Owned by the run.
 	clients  []*simClient // by number less two
@@ -75,12 +75,12 @@ var simNames = []string{
 
 func newSimulation(h history, opts []chatroom.ServerOption, trace *strings.Builder) *simulation {
 	s := &simulation{
-		cfg:    h.config(),
-		steps:  h.steps(),
-		dialer: newSimListener(),
-		start:  time.Now(),
-		trace:  trace,
-		byAddr: make(map[string]*simClient),
+		cfg:      h.config(),
+		steps:    h.steps(),
+		listener: NewListener(),
+		start:    time.Now(),
+		trace:    trace,
+		byAddr:   make(map[string]*simClient),
 	}
 	s.server = chatroom.NewServer(append(opts[:len(opts):len(opts)],
 		chatroom.WithBacklog(s.cfg.backlog),
@@ -105,7 +105,7 @@ func newSimulation(h history, opts []chatroom.ServerOption, trace *strings.Build
 // when it returns.
 func (s *simulation) run() error {
 	s.wg.Go(func() {
-		err := s.server.Serve(s.dialer)
+		err := s.server.Serve(s.listener)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.serveErr = err
@@ -212,7 +212,7 @@ func (s *simulation) connect(name string, options byte) *simClient {
 	c.link.patient = s.observer == nil
 	nc := c.link.conn(half, s.cfg.file)
 	if options&0x40 == 0 {
-		if !s.dialer.dial(nc) {
+		if !s.listener.offer(nc) {
 			if !s.ending {
 				s.fail("the server to listen", "its listener closed")
 			}
