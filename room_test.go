@@ -197,6 +197,21 @@ func TestBroadcast(t *testing.T) {
 	})
 }
 
+// What was published before the first member, or before any other, is not for it.
+func TestNothingFromBeforeTheJoin(t *testing.T) {
+	overTransports(t, func(t *testing.T, tr transport) {
+		s := tr.newServer(t)
+		require.NoError(t, s.Broadcast("host", []byte("to nobody")))
+		alice := s.Join("alice")
+		alice.WantNothing()
+		require.NoError(t, s.Broadcast("host", []byte("to alice")))
+		alice.Want("host", "to alice")
+		bob := s.Join("bob")
+		bob.WantNothing()
+		assert.Equal(t, uint64(2), s.Stats().Messages)
+	})
+}
+
 func TestMembersAndStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -171,19 +170,9 @@ func ExampleCorrupt() {
 	// Output: true
 }
 
-// inTest runs test as go test would, for the examples that need one.
-func inTest(test func(tb testing.TB)) {
-	r := &recorder{}
-	test(r)
-	for _, cleanup := range slices.Backward(r.cleanups) {
-		cleanup()
-	}
-	fmt.Println("failures:", len(r.failures))
-}
-
 // Every connection of the server is cut at every byte, on both ends.
 func ExampleWrapListener() {
-	inTest(func(t testing.TB) {
+	run(func(t *testing.T) {
 		slice := func(nc net.Conn) net.Conn { return chatroomtest.Slice(nc, 1) }
 		l := chatroomtest.NewListener()
 		s := chatroomtest.NewServerOn(t, chatroomtest.WrapListener(l, slice), chatroomtest.WrapDial(l.DialContext, slice))
@@ -191,12 +180,12 @@ func ExampleWrapListener() {
 		bob.Send("hello")
 		alice.Want("bob", "hello")
 	})
-	// Output: failures: 0
+	// Output: passed: true
 }
 
 // Clients on a long line, all of them.
 func ExampleWrapDial() {
-	inTest(func(t testing.TB) {
+	run(func(t *testing.T) {
 		l := chatroomtest.NewListener()
 		dial := chatroomtest.WrapDial(l.DialContext, func(nc net.Conn) net.Conn {
 			return chatroomtest.Latency(nc, 10*time.Millisecond)
@@ -210,12 +199,12 @@ func ExampleWrapDial() {
 	})
 	// Output:
 	// late: true
-	// failures: 0
+	// passed: true
 }
 
 // A member that stops reading is disconnected, and another hears what is said.
 func ExampleServer_Dial() {
-	inTest(func(t testing.TB) {
+	run(func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithWriteTimeout(10*time.Millisecond))
 		nc := chatroomtest.Stall(s.Dial())
 		s.JoinConn(nc, "alice")
@@ -228,12 +217,12 @@ func ExampleServer_Dial() {
 	})
 	// Output:
 	// slow: true
-	// failures: 0
+	// passed: true
 }
 
 // Bytes that no client would send, over a connection that is cut on the way.
 func ExampleServer_RawConn() {
-	inTest(func(t testing.TB) {
+	run(func(t *testing.T) {
 		s := chatroomtest.NewServer(t)
 		raw := s.RawConn(chatroomtest.LimitData(s.Dial(), 20))
 		raw.SendFrame("alice") // 15 bytes
@@ -242,5 +231,5 @@ func ExampleServer_RawConn() {
 	})
 	// Output:
 	// half a frame: true
-	// failures: 0
+	// passed: true
 }

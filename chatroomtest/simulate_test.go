@@ -23,7 +23,7 @@ func ExampleSimulate() {
 	online := make(chan int, 1)
 	online <- 0
 	count := func(by int) { online <- <-online + by }
-	testHooks := func(t *testing.T) {
+	run(func(t *testing.T) {
 		for seed := range uint64(10) {
 			t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 				chatroomtest.Simulate(t, seed,
@@ -31,15 +31,23 @@ func ExampleSimulate() {
 					chatroom.WithOnLeave(func(chatroom.Member, error) { count(-1) }))
 			})
 		}
-	}
-
-	// The go command does this part.
-	fmt.Println(testing.RunTests(func(pat, str string) (bool, error) { return true, nil },
-		[]testing.InternalTest{{Name: "TestHooks", F: testHooks}}))
+	})
 	fmt.Println("online at the end:", <-online)
 	// Output:
-	// true
+	// passed: true
 	// online at the end: 0
+}
+
+// The fuzzer searches the histories, in a function called FuzzSomething. One that
+// it has found is a test of its own.
+func ExampleSimulateHistory() {
+	_ = func(f *testing.F) {
+		f.Fuzz(func(t *testing.T, history []byte) { chatroomtest.SimulateHistory(t, history) })
+	}
+	run(func(t *testing.T) {
+		chatroomtest.SimulateHistory(t, []byte("C1+\x86\xfel\x00\x9a\xcf\x00d\xc9\x00\x10\x8c\x03\xd4+\x0f\x98j"))
+	})
+	// Output: passed: true
 }
 
 // Lives of a server that nobody has thought of. For more of them:

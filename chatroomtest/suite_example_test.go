@@ -2,7 +2,6 @@ package chatroomtest_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net"
 	"testing"
@@ -11,18 +10,6 @@ import (
 	"example.com/chatroom"
 	"example.com/chatroom/chatroomtest"
 )
-
-// run runs a test as go test does. In a file of a program's own tests, test
-// would be a function called TestSomething.
-func run(test func(t *testing.T)) {
-	verbose := flag.Lookup("test.v").Value // what go test -v prints is not this example's output
-	was := verbose.String()
-	_ = verbose.Set("false")
-	defer func() { _ = verbose.Set(was) }()
-	passed := testing.RunTests(func(string, string) (bool, error) { return true, nil },
-		[]testing.InternalTest{{Name: "TestSomething", F: test}})
-	fmt.Println("passed:", passed)
-}
 
 // A server is proved to speak the protocol. This one is chatroom's own; one in
 // another language would be started as a process, and dialed over TCP.
