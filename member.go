@@ -30,8 +30,8 @@ type outlet interface {
 	// not block, and may be called with the room's lock held.
 	evict(reason error) bool
 
-	// gone returns a channel that is closed when the connection is ending, and
-	// isGone reports whether it is. They may be called with the lock held.
+	// gone returns a channel that is closed when this end has ended the connection,
+	// and isGone reports whether it has. They may be called with the lock held.
 	gone() <-chan struct{}
 	isGone() bool
 }
@@ -52,6 +52,10 @@ type member struct {
 	// write is out.writeOwed once it has been needed. Owned by who starts the
 	// writer.
 	write func()
+
+	// waited is set by a publish of the member's that was held. Owned by who
+	// publishes for it.
+	waited bool
 
 	// Owned by the writer while there is one, and otherwise by the sweep.
 	cur     cursor

@@ -250,8 +250,8 @@ func TestMostOfTheRoomStalled(t *testing.T) {
 	})
 }
 
-// A held room lets go of its publishers when they leave, and at the server's end
-// passes on what they had sent.
+// A held room lets go of its publishers at the server's end, and passes on what
+// they had sent.
 func TestEndWhileHeld(t *testing.T) {
 	const backlog = 64 << 10
 	flood := func(t *testing.T, s *chatroomtest.Server) (flooder *chatroomtest.Raw) {
@@ -307,6 +307,52 @@ func TestEndWhileHeld(t *testing.T) {
 			synctest.Wait()
 			assert.True(t, s.Stats().Held, "three of four are still far behind")
 		})
+	})
+}
+
+// Who floods a held room and goes is held like anybody else: memory stays bounded,
+// and all that it had sent is passed on in the end, however long that takes.
+func TestGoneWhileHeld(t *testing.T) {
+	const backlog, messages = 64 << 10, 200
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog), chatroom.WithWriteTimeout(-1))
+		var stalled []*chatroomtest.Raw
+		for range 3 {
+			raw := s.Raw()
+			raw.SendFrame("stalled")
+			stalled = append(stalled, raw)
+		}
+		s.WantMembers("stalled", "stalled", "stalled")
+		bob := s.Join("bob")
+		var reading sync.WaitGroup
+		reading.Go(func() {
+			for range messages + 1 {
+				_, err := bob.Receive()
+				assert.NoError(t, err)
+			}
+		})
+		theirs, ours := chatroomtest.Pipe(1 << 20)
+		flood := chatroom.AppendFrame(nil, []byte("flooder"))
+		for range messages {
+			flood = chatroom.AppendFrame(flood, make([]byte, 1000))
+		}
+		_, err := theirs.Write(flood)
+		require.NoError(t, err)
+		var served sync.WaitGroup
+		served.Go(func() { assert.NoError(t, s.ServeConn(t.Context(), ours), "a goodbye") })
+		synctest.Wait()
+		require.True(t, s.Stats().Held)
+
+		require.NoError(t, theirs.Close())
+		require.NoError(t, s.Broadcast("host", []byte("who is there?"))) // the flooder is not
+		time.Sleep(time.Hour)
+		assert.True(t, s.Stats().Held)
+		assert.LessOrEqual(t, s.Stats().Backlog, int64(backlog+40<<10), "a batch more at most")
+		for _, raw := range stalled {
+			go func() { _, _ = io.Copy(io.Discard, raw) }()
+		}
+		reading.Wait()
+		served.Wait()
 	})
 }
 

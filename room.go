@@ -149,14 +149,15 @@ func (r *room) close() {
 }
 
 // publish appends m's messages, in order, for everyone but m. It blocks while
-// the room is held, but no longer than m can be written to: what was read whole
-// is passed on even then, unless this end has disconnected m. It keeps none of
-// the slices.
+// the room is held, also when m has gone meanwhile, for what was read whole is
+// passed on even then; but not when this end has disconnected m. It keeps none
+// of the slices.
 func (r *room) publish(m *member, messages [][]byte) error {
 	r.mu.Lock()
 	for r.pace.held && !m.out.isGone() {
 		gate := r.pace.gate
 		r.mu.Unlock()
+		m.waited = true
 		select {
 		case <-gate:
 		case <-m.out.gone():

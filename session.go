@@ -21,6 +21,8 @@ const (
 	// lingerTimeout is how long a member's connection is kept, after all it was
 	// owed is written, for the member to read it: closing with bytes of the
 	// member's unread would reset a TCP connection and lose what is in flight.
+	// It is also for how long one is read, not counting the time in which its
+	// messages are held, that cannot be written to any more.
 	lingerTimeout = 500 * time.Millisecond
 
 	// maxLogged is how much of a message's text is logged, in bytes.
@@ -78,8 +80,7 @@ type session struct {
 	writeErr error         // why nothing more is written
 	resetErr error         // a reset that a write has met
 	readBy   time.Time     // when writeErr is set: until when the rest is read
-	ending   bool          // aborted or writeErr is set
-	ended    chan struct{} // closed when ending; made when somebody waits for it
+	ended    chan struct{} // closed when aborted; made when somebody waits for it
 }
 
 func newSession(srv *Server, nc net.Conn) *session {
@@ -205,11 +206,7 @@ func (s *session) readLoop() error {
 	if !s.srv.startReading() {
 		return ErrServerClosed
 	}
-	s.mu.Lock()
-	if s.writeErr != nil { // while a join hook ran
-		s.readBy = time.Now().Add(lingerTimeout)
-	}
-	s.mu.Unlock()
+	s.linger() // anew, if writing has failed while a join hook ran
 	err := s.readMessages()
 	s.srv.stopReading()
 	return err
@@ -220,6 +217,10 @@ func (s *session) readMessages() error {
 		if s.in.partial() {
 			if err := s.publishBuffered(); err != nil {
 				return err
+			}
+			if s.waited {
+				s.waited = false
+				s.linger()
 			}
 		}
 		if s.srv.cfg.idleTimeout > 0 {
@@ -293,22 +294,13 @@ func (s *session) logMessages(messages [][]byte) {
 	}
 }
 
-// goneLocked tells those who wait for the member to read that it will not. s.mu
-// must be held.
-func (s *session) goneLocked() {
-	if !s.ending && s.ended != nil {
-		close(s.ended)
-	}
-	s.ending = true
-}
-
 // gone implements outlet.
 func (s *session) gone() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended == nil {
 		s.ended = make(chan struct{})
-		if s.ending {
+		if s.aborted {
 			close(s.ended)
 		}
 	}
@@ -319,7 +311,7 @@ func (s *session) gone() <-chan struct{} {
 func (s *session) isGone() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ending
+	return s.aborted
 }
 
 // stop ends the reading; what has been read is passed on.
@@ -338,7 +330,7 @@ func (s *session) drain() {
 	case <-s.gone():
 		return
 	}
-	if !s.srv.room.flush(s.gone(), &s.member) {
+	if !s.srv.room.flush(s.gone(), &s.member) || s.deafened() {
 		return
 	}
 	half, ok := s.nc.(interface{ CloseWrite() error })
@@ -371,7 +363,9 @@ func (s *session) abort(reason error) bool {
 		return false
 	}
 	s.aborted, s.reason = true, reason
-	s.goneLocked()
+	if s.ended != nil {
+		close(s.ended)
+	}
 	s.closer.Add(1)
 	go s.closeConn()
 	return true

@@ -55,10 +55,19 @@ func (s *session) writeFailed(err error) {
 	}
 	s.mu.Lock()
 	s.writeErr = err
-	s.readBy = time.Now().Add(lingerTimeout)
-	s.goneLocked()
 	s.mu.Unlock()
+	s.linger()
 	s.limitLastReads()
+}
+
+// linger gives the member time, from now on, for what it had sent before writing
+// to it failed.
+func (s *session) linger() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writeErr != nil {
+		s.readBy = time.Now().Add(lingerTimeout)
+	}
 }
 
 // limitLastReads bounds the reads that follow a failed write.
@@ -69,6 +78,13 @@ func (s *session) limitLastReads() {
 	if failed {
 		_ = s.nc.SetReadDeadline(readBy) // fails only when the connection has ended
 	}
+}
+
+// deafened reports whether writing has failed.
+func (s *session) deafened() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writeErr != nil
 }
 
 // write writes some of p. It fails only when the connection is broken or took

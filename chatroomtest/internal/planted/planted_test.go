@@ -111,8 +111,8 @@ var faults = []fault{
 		"\t\tif err := s.runHook(\"join hook\", func() { hook(s.Member) }); err != nil {\n\t\t\treturn err\n\t\t}",
 		"\t\t_ = s.runHook(\"join hook\", func() { hook(s.Member) })"},
 	{"a writer is not waited for", "session_write.go",
-		"\ts.limitLastReads()\n}\n\n// limitLastReads",
-		"\tselect {}\n}\n\n// limitLastReads"},
+		"\ts.limitLastReads()\n}\n\n// linger",
+		"\tselect {}\n}\n\n// linger"},
 }
 
 const program = `package planted_test
