@@ -76,6 +76,8 @@ type member struct {
 	skips  []span        // the member's own messages; those from passed on are ahead of the cursor
 	passed int
 
+	waiters []*waiter // who waits for it to be written to
+
 	// The member's part in room.pace.
 	far, late, stuck bool
 	lag              *lag // set while far
@@ -239,7 +241,7 @@ func (r *room) deafen(m *member) {
 // retire drops what m's writer held, because the writer ends.
 func (m *member) retire() {
 	m.pending = nil
-	if m.at < 0 || !m.sweeps {
+	if m.at < 0 {
 		m.cur = cursor{}
 	}
 	m.dropScratch()

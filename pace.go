@@ -3,7 +3,6 @@ package chatroom
 import (
 	"fmt"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -58,14 +57,6 @@ type pace struct {
 	forLate bool      // it began for the late alone
 }
 
-// A waiter waits until each member that is behind has been written to up to a
-// position.
-type waiter struct {
-	upTo   int64
-	behind map[*member]struct{}
-	done   chan struct{} // closed when behind is empty
-}
-
 // checkPaceLocked is called when the log has grown by a chunk, from position
 // from, because a member published or, patient being false, the program did. It
 // evicts the slow consumers and decides whether the room is held. r.mu must be
@@ -112,7 +103,7 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 		r.pace.heldAt = now
 		r.pace.forLate = 2*r.pace.far < r.members.Len()
 		r.pace.gate = make(chan struct{})
-		r.counts.held++
+		r.counts.holds++
 	}
 	r.repaceLocked()
 	r.watchLocked()
@@ -178,16 +169,7 @@ func (r *room) progressLocked(m *member, pos int64) {
 		r.unmarkLocked(m)
 	}
 	r.repaceLocked()
-	r.waiters = slices.DeleteFunc(r.waiters, func(w *waiter) bool {
-		if pos >= w.upTo {
-			delete(w.behind, m)
-		}
-		if len(w.behind) > 0 {
-			return false
-		}
-		close(w.done)
-		return true
-	})
+	r.tellWaitersLocked(m, pos)
 	r.watchLocked()
 }
 
@@ -291,42 +273,5 @@ func (r *room) releaseLocked() {
 // watchLocked tells the writers whether anybody waits for their progress. r.mu
 // must be held.
 func (r *room) watchLocked() {
-	r.watched.Store(r.pace.held || len(r.waiters) > 0)
-}
-
-// flush blocks until all that was published before the call has been written to
-// every member, or only to the one that is given, or the member has left. It
-// reports false if done was closed first.
-func (r *room) flush(done <-chan struct{}, only *member) bool {
-	r.mu.Lock()
-	w := &waiter{
-		upTo:   r.log.end,
-		behind: make(map[*member]struct{}),
-		done:   make(chan struct{}),
-	}
-	r.watched.Store(true) // before positions are read, so that no progress is missed
-	for e := r.members.Front(); e != nil; e = e.Next() {
-		m := e.Value.(*member)
-		if (only == nil || only == m) && r.posLocked(m) < w.upTo {
-			w.behind[m] = struct{}{}
-		}
-	}
-	if len(w.behind) > 0 {
-		r.waiters = append(r.waiters, w)
-	} else {
-		close(w.done)
-	}
-	r.watchLocked()
-	r.mu.Unlock()
-
-	select {
-	case <-w.done:
-		return true
-	case <-done:
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.waiters = slices.DeleteFunc(r.waiters, func(other *waiter) bool { return other == w })
-		r.watchLocked()
-		return false
-	}
+	r.watched.Store(r.pace.held || r.waiting > 0)
 }

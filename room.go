@@ -52,7 +52,7 @@ type room struct {
 	lastID   uint64
 	state    roomState
 	pace     pace
-	waiters  []*waiter
+	waiting  int // flushes
 	counts   roomCounts
 
 	// sweeper counts the goroutine that runs sweep: none or one. Add is called
@@ -70,7 +70,7 @@ const (
 
 // roomCounts is what Stats tells of a room.
 type roomCounts struct {
-	messages, bytes, slow, held uint64
+	messages, bytes, slow, holds uint64
 }
 
 func newRoom(backlog int64) *room {
@@ -277,7 +277,7 @@ func (r *room) stats(st *Stats) {
 	st.SlowConsumers = r.counts.slow
 	st.Messages = r.counts.messages
 	st.Bytes = r.counts.bytes
-	st.Holds = r.counts.held
+	st.Holds = r.counts.holds
 	st.Held = r.pace.held
 	for e := r.members.Front(); e != nil; e = e.Next() {
 		st.Backlog = max(st.Backlog, r.log.end-r.posLocked(e.Value.(*member)))

@@ -179,7 +179,7 @@ func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 	if r.pace.held && r.tiedLocked() {
 		require.NotNil(t, r.pace.tie, "seed %d step %d: a tie without a timer", seed, step)
 	}
-	require.Equal(t, r.pace.held || len(r.waiters) > 0, r.watched.Load(), "seed %d step %d: watched", seed, step)
+	require.Equal(t, r.pace.held || r.waiting > 0, r.watched.Load(), "seed %d step %d: watched", seed, step)
 }
 
 // A member that was waited for and has caught up is waited for again, also if it
