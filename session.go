@@ -366,13 +366,11 @@ func (s *session) abort(reason error) bool {
 	if s.ended != nil {
 		close(s.ended)
 	}
-	s.closer.Add(1)
-	go s.closeConn()
+	s.closer.Go(s.closeConn)
 	return true
 }
 
 func (s *session) closeConn() {
-	defer s.closer.Done()
 	s.srv.room.leave(&s.member) // first, so that a peer that finds itself hung up on is not listed
 	_ = s.nc.Close()            // there is nobody to tell, and nothing to do about it
 }

@@ -9,16 +9,10 @@ import (
 	"time"
 )
 
-const (
-	// maxRecord is the most, in bytes, that is written at once to a connection
-	// on top of another one: a TLS record. A write that times out cannot be
-	// resumed there, so progress shows only between writes.
-	maxRecord = 16 << 10
-
-	// resetWait is how long the end of a stream waits for the writes that may
-	// know of a reset.
-	resetWait = 10 * time.Millisecond
-)
+// maxRecord is the most, in bytes, that is written at once to a connection on top
+// of another one: a TLS record. A write that times out cannot be resumed there,
+// so progress shows only between writes.
+const maxRecord = 16 << 10
 
 // writeOwed implements outlet. It ends when nothing is owed or the connection
 // fails.
@@ -54,7 +48,7 @@ func (s *session) writeFailed(err error) {
 		return
 	}
 	s.mu.Lock()
-	s.writeErr = err
+	s.writeErr = fmt.Errorf("chatroom: write message: %w", err)
 	s.mu.Unlock()
 	s.linger()
 	s.limitLastReads()
@@ -127,9 +121,6 @@ func (s *session) writeOnce(p []byte) (int, error) {
 	if err == nil && n != len(p) {
 		err = io.ErrShortWrite
 	}
-	if err != nil {
-		err = fmt.Errorf("chatroom: write message: %w", err)
-	}
 	return min(max(n, 0), len(p)), err
 }
 
@@ -188,7 +179,7 @@ func (s *session) awaitReset() {
 	if s.writes.Load() == 0 {
 		return
 	}
-	timer := time.NewTimer(resetWait)
+	timer := time.NewTimer(lingerTimeout)
 	defer timer.Stop()
 	select {
 	case <-quiet:

@@ -140,6 +140,10 @@ func TestResetMetByAWrite(t *testing.T) {
 			s := newBareServer(t, l, chatroom.WithOnLeave(func(_ chatroom.Member, reason error) { reasons <- reason }))
 			stop := make(chan struct{})
 			var talking sync.WaitGroup
+			t.Cleanup(func() {
+				close(stop)
+				talking.Wait()
+			})
 			talking.Go(func() {
 				for {
 					select {
@@ -159,8 +163,6 @@ func TestResetMetByAWrite(t *testing.T) {
 			for i := range members {
 				require.Error(t, receive(t, reasons, "a leave"), "the leave of member %d", i)
 			}
-			close(stop)
-			talking.Wait()
 		})
 	}
 }
