@@ -92,9 +92,9 @@ func newConn(ctx context.Context, nc net.Conn, name string, cfg dialConfig) (*Co
 	c.in.limit = cfg.maxMessage
 	c.sending <- struct{}{}
 	c.receiving <- struct{}{}
-	if err := c.Send(ctx, []byte(name)); err != nil {
+	if err := c.sendFrame(ctx, "join", []byte(name)); err != nil {
 		_ = nc.Close()
-		return nil, fmt.Errorf("chatroom: join: %w", err)
+		return nil, err
 	}
 	return c, nil
 }
@@ -114,17 +114,22 @@ func newConn(ctx context.Context, nc net.Conn, name string, cfg dialConfig) (*Co
 // Send returning nil does not say that anybody has received the message: the
 // protocol has no acknowledgements.
 func (c *Conn) Send(ctx context.Context, body []byte) error {
-	if len(body) > c.limit {
-		return fmt.Errorf("%w: message of %d bytes, the limit is %d", ErrFrameTooLarge, len(body), c.limit)
+	return c.sendFrame(ctx, "send", body)
+}
+
+// sendFrame is Send. Its errors say what for.
+func (c *Conn) sendFrame(ctx context.Context, what string, payload []byte) error {
+	if len(payload) > c.limit {
+		return fmt.Errorf("%w: %s: %d bytes, the limit is %d", ErrFrameTooLarge, what, len(payload), c.limit)
 	}
 	if err := c.acquire(ctx, c.sending); err != nil {
-		return fmt.Errorf("chatroom: send: %w", err)
+		return fmt.Errorf("chatroom: %s: %w", what, err)
 	}
 	defer func() { c.sending <- struct{}{} }()
 	if c.sendErr != nil {
 		return c.sendErr
 	}
-	c.out = AppendFrame(c.out[:0], body)
+	c.out = AppendFrame(c.out[:0], payload)
 	n, begun := 0, false
 	err := c.interruptible(ctx, net.Conn.SetWriteDeadline, func() (err error) {
 		begun = true
@@ -139,7 +144,7 @@ func (c *Conn) Send(ctx context.Context, body []byte) error {
 	}
 	// A layer may have sent part of a record, of which n says nothing.
 	unsent := err == ctx.Err() && (!begun || n == 0 && !c.layered)
-	err = fmt.Errorf("chatroom: send: %w", err)
+	err = fmt.Errorf("chatroom: %s: %w", what, err)
 	if !unsent {
 		c.sendErr = err
 	}

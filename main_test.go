@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -55,6 +56,10 @@ var transports = []transport{
 		require.NoError(t, err)
 		return l, new(net.Dialer).DialContext
 	}},
+}
+
+func transportNamed(name string) transport {
+	return transports[slices.IndexFunc(transports, func(tr transport) bool { return tr.name == name })]
 }
 
 // A wrappingListener hides what its connections are.

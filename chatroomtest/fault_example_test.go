@@ -9,6 +9,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/chatroom"
@@ -17,20 +18,25 @@ import (
 
 // A buffer takes what fits, whether or not anybody reads.
 func ExamplePipe() {
-	a, b := chatroomtest.Pipe(5)
-	defer a.Close()
-	defer b.Close()
+	run(func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := chatroomtest.Pipe(5)
+			defer a.Close()
+			defer b.Close()
 
-	_ = a.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
-	n, err := a.Write([]byte("hello, b"))
-	fmt.Println(n, errors.Is(err, os.ErrDeadlineExceeded))
+			_ = a.SetWriteDeadline(time.Now().Add(time.Minute))
+			n, err := a.Write([]byte("hello, b"))
+			fmt.Println(n, errors.Is(err, os.ErrDeadlineExceeded))
 
-	p := make([]byte, 10)
-	n, _ = b.Read(p)
-	fmt.Printf("%s\n", p[:n])
+			p := make([]byte, 10)
+			n, _ = b.Read(p)
+			fmt.Printf("%s\n", p[:n])
+		})
+	})
 	// Output:
 	// 5 true
 	// hello
+	// passed: true
 }
 
 // A server over connections like those of TCP: with a buffer, and with a goodbye
