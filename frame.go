@@ -235,7 +235,6 @@ func (f *frameReader) makeRoom() {
 		f.rd = 0
 		return
 	}
-	//
 	// The room to spare beyond the frame lets fill tell a stream that goes on
 	// from one that falls quiet after it.
 	f.replace(max(largeBuffer, min(2*len(f.buf), f.want+smallBuffer)))

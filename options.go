@@ -1,7 +1,9 @@
 package chatroom
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -108,14 +110,6 @@ func (m maxMessage) limit() int {
 // hold as much as it cares to send.
 func WithMaxMessage(bytes int) Option { return maxMessage(bytes) }
 
-// orDefault gives zero its meaning, the default, and negative its own, none.
-func orDefault(d, def time.Duration) time.Duration {
-	if d == 0 {
-		return def
-	}
-	return max(d, 0)
-}
-
 // WithHandshakeTimeout sets how long a connection may take until the whole of
 // its name has arrived, a TLS handshake included. One that takes longer is
 // closed; the error matches [os.ErrDeadlineExceeded].
@@ -124,7 +118,7 @@ func orDefault(d, def time.Duration) time.Duration {
 // no limit.
 func WithHandshakeTimeout(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) {
-		c.handshakeTimeout = orDefault(d, DefaultHandshakeTimeout)
+		c.handshakeTimeout = max(cmp.Or(d, DefaultHandshakeTimeout), 0)
 	})
 }
 
@@ -140,7 +134,7 @@ func WithHandshakeTimeout(d time.Duration) ServerOption {
 // behind, and a room in which more than half do so stands still.
 func WithWriteTimeout(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) {
-		c.writeTimeout = orDefault(d, DefaultWriteTimeout)
+		c.writeTimeout = max(cmp.Or(d, DefaultWriteTimeout), 0)
 	})
 }
 
@@ -216,11 +210,11 @@ func WithNameRule(rule func(name string) error) ServerOption {
 func CheckName(name string) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("empty")
+		return errors.New("empty")
 	case len(name) > maxNameLen:
 		return fmt.Errorf("%d bytes, the limit is %d", len(name), maxNameLen)
 	case !utf8.ValidString(name):
-		return fmt.Errorf("not valid UTF-8")
+		return errors.New("not valid UTF-8")
 	}
 	for _, r := range name {
 		if unicode.IsControl(r) {

@@ -16,7 +16,7 @@ type SuiteCase struct {
 func exportCases(cases []suiteCase) []SuiteCase {
 	var all []SuiteCase
 	for _, c := range cases {
-		all = append(all, SuiteCase{c.name, func(tb testing.TB) { c.test(tb, hangTimeout) }})
+		all = append(all, SuiteCase{c.name, func(tb testing.TB) { testCase(tb, c, hangTimeout) }})
 	}
 	return all
 }

@@ -3,13 +3,10 @@ package chatroomtest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"example.com/chatroom"
 )
@@ -20,7 +17,7 @@ import (
 type scriptPeer struct {
 	// Fixed after construction.
 	id   string
-	nc   *conn
+	nc   *StallConn
 	done chan struct{} // closed when the server's half has ended
 
 	reason error // why it ended; valid when done is closed
@@ -28,25 +25,20 @@ type scriptPeer struct {
 	// Owned by the test's goroutine.
 	told    bool          // a line has said that the connection ends
 	written chan struct{} // closed when all that was sent is written, or cannot be
-	stalled chan struct{} // closed by resume; nil while it reads
 
 	// mu guards the fields below.
 	mu    sync.Mutex
 	inbox []byte
-	ended bool          // nothing more can come
-	gate  chan struct{} // stalled, for the reader
+	ended bool // nothing more can come
 }
 
 // newScriptPeer connects to s. Its goroutines end with the connection, which the
 // server's cleanup closes.
 func newScriptPeer(s *Server, id string, addr net.Addr) *scriptPeer {
 	near, far := newPipe(0, addr, Addr(network))
-	p := &scriptPeer{id: id, nc: near, done: make(chan struct{}), written: make(chan struct{})}
+	p := &scriptPeer{id: id, nc: Stall(near), done: make(chan struct{}), written: make(chan struct{})}
 	close(p.written)
-	s.opened = append(s.opened, func() error {
-		p.resume()
-		return near.Close()
-	})
+	s.opened = append(s.opened, p.nc.Close)
 	go p.serve(s, far)
 	go p.read()
 	return p
@@ -65,15 +57,10 @@ func (p *scriptPeer) read() {
 		n, err := p.nc.Read(buf)
 		p.mu.Lock()
 		p.inbox = append(p.inbox, buf[:n]...)
-		stalled := errors.Is(err, os.ErrDeadlineExceeded)
-		p.ended = err != nil && !stalled
-		ended, gate := p.ended, p.gate
+		p.ended = err != nil
 		p.mu.Unlock()
-		switch {
-		case ended:
+		if err != nil {
 			return
-		case stalled:
-			<-gate
 		}
 	}
 }
@@ -87,28 +74,6 @@ func (p *scriptPeer) send(b []byte) {
 		<-before
 		_, _ = p.nc.Write(b) // that it failed shows in what the others receive
 	}()
-}
-
-// stall stops reading.
-func (p *scriptPeer) stall() {
-	if p.stalled != nil {
-		return
-	}
-	p.stalled = make(chan struct{})
-	p.mu.Lock()
-	p.gate = p.stalled
-	p.mu.Unlock()
-	_ = p.nc.SetReadDeadline(time.Now()) // a pipe's fails only when closed
-}
-
-// resume reads again.
-func (p *scriptPeer) resume() {
-	if p.stalled == nil {
-		return
-	}
-	_ = p.nc.SetReadDeadline(time.Time{})
-	close(p.stalled)
-	p.stalled = nil
 }
 
 // state returns what was received and not taken yet, and whether more can come.

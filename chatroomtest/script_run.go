@@ -82,9 +82,9 @@ func (r *scriptRun) doEach(a act) {
 		case "leave", "cut":
 			r.end(a, p)
 		case "stall":
-			p.stall()
+			p.nc.StallReads()
 		case "resume":
-			p.resume()
+			p.nc.ResumeReads()
 		default:
 			lines, ok := r.expect(a, p)
 			instead = append(instead, lines...)
@@ -365,7 +365,7 @@ func (r *scriptRun) owed(line int, p *scriptPeer) {
 func (r *scriptRun) finish() {
 	r.tb.Helper()
 	for _, p := range r.order {
-		p.resume()
+		p.nc.ResumeReads()
 	}
 	synctest.Wait()
 	for _, p := range r.order {

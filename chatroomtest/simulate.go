@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -156,7 +155,6 @@ func reduce(t *testing.T, h history, opts []chatroom.ServerOption) (history, err
 		if size == 1 && !shorter {
 			return h, failed
 		}
-		runtime.Gosched()
 	}
 }
 

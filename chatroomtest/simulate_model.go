@@ -24,9 +24,6 @@ const (
 	// has read, or sixteen messages.
 	batchLimit  = 32 << 10
 	batchLength = 16
-
-	// frameHeader is the length of a frame's header in bytes.
-	frameHeader = 10
 )
 
 // A logged is a message that the observer received: one of the room's sequence.
@@ -121,14 +118,14 @@ func (s *simulation) identify(body []byte) (from *simClient, seq int) {
 }
 
 func cutFrame(in []byte) (payload, rest []byte, ok bool) {
-	if len(in) < frameHeader {
+	if len(in) < frameHeaderLen {
 		return nil, nil, false
 	}
-	n, err := strconv.Atoi(strings.TrimRight(string(in[:frameHeader]), " "))
-	if err != nil || n < 0 || n > len(in)-frameHeader {
+	n, err := strconv.Atoi(strings.TrimRight(string(in[:frameHeaderLen]), " "))
+	if err != nil || n < 0 || n > len(in)-frameHeaderLen {
 		return nil, nil, false
 	}
-	return in[frameHeader : frameHeader+n], in[frameHeader+n:], true
+	return in[frameHeaderLen : frameHeaderLen+n], in[frameHeaderLen+n:], true
 }
 
 // checkReceived holds what c has received against the sequence from its join on,

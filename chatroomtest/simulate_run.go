@@ -2,6 +2,7 @@ package chatroomtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,15 +13,9 @@ import (
 	"example.com/chatroom"
 )
 
-const (
-	hookPanic  = "panicked"
-	errRefused = simError("not this name")
-)
+const hookPanic = "panicked"
 
-// A simError is an error of the simulation's own.
-type simError string
-
-func (e simError) Error() string { return string(e) }
+var errRefused = errors.New("not this name")
 
 // A simulation is one run of a history. It happens on the goroutine that calls
 // run, inside a bubble, but for the hooks.

@@ -1,6 +1,7 @@
 package chatroomtest
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -64,10 +65,22 @@ func InBubble() SuiteOption {
 }
 
 // A suiteCase is one thing that a suite proves.
-type suiteCase struct {
+type suiteCase = caseOf[*suiteRun]
+
+// A caseOf is a case that is run by an R.
+type caseOf[R any] struct {
 	name string
 	why  string // a sentence; shown when the case fails
-	run  func(r *suiteRun)
+	run  func(r R)
+}
+
+// casesOf returns cases as those of a suite that start makes the runs for.
+func casesOf[R any](cases []caseOf[R], start func(r *suiteRun) R) []suiteCase {
+	all := make([]suiteCase, len(cases))
+	for i, c := range cases {
+		all[i] = suiteCase{c.name, c.why, func(r *suiteRun) { c.run(start(r)) }}
+	}
+	return all
 }
 
 func runSuite(t *testing.T, cases []suiteCase, opts []SuiteOption) {
@@ -84,18 +97,19 @@ func runSuite(t *testing.T, cases []suiteCase, opts []SuiteOption) {
 				t.Skip(why)
 			}
 			if cfg.bubble {
-				synctest.Test(t, func(t *testing.T) { c.test(t, cfg.hang) })
+				synctest.Test(t, func(t *testing.T) { testCase(t, c, cfg.hang) })
 				return
 			}
-			c.test(t, cfg.hang)
+			testCase(t, c, cfg.hang)
 		})
 	}
 }
 
-// test runs the case. When it returns the case's connections are closed, and
+// testCase runs c. When it returns the case's connections are closed, and
 // the subject is left to tb.Cleanup.
-func (c suiteCase) test(tb testing.TB, hang time.Duration) {
-	r := &suiteRun{tb: tb, why: c.why, limit: hang, changed: make(chan struct{}), hung: make(chan struct{}), over: make(chan struct{})}
+func testCase(tb testing.TB, c suiteCase, hang time.Duration) {
+	r := &suiteRun{tb: tb, why: c.why, limit: hang, changed: make(chan struct{}), hung: make(chan struct{})}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.timer = time.AfterFunc(hang, r.hang)
 	defer r.end()
 	c.run(r)
@@ -105,12 +119,13 @@ func (c suiteCase) test(tb testing.TB, hang time.Duration) {
 // called on the test's goroutine.
 type suiteRun struct {
 	// Fixed after construction.
-	tb    testing.TB
-	why   string
-	limit time.Duration
-	timer *time.Timer   // calls hang
-	hung  chan struct{} // closed by hang, after dump is set
-	over  chan struct{} // closed when the case ends or hangs
+	tb     testing.TB
+	why    string
+	limit  time.Duration
+	timer  *time.Timer        // calls hang
+	hung   chan struct{}      // closed by hang, after dump is set
+	ctx    context.Context    // ends when the case does, or hangs
+	cancel context.CancelFunc // of ctx; called with mu held
 
 	// running counts the goroutines of the case.
 	running sync.WaitGroup
@@ -121,7 +136,6 @@ type suiteRun struct {
 	closers []io.Closer   // what hang and end close besides conns
 	pending []*string     // what is waited for, but for what conns tell
 	dump    string        // who waits for whom, when the case has hung
-	isOver  bool          // over is closed
 	changed chan struct{} // closed and replaced when a connection gets something
 }
 
@@ -168,10 +182,7 @@ func (r *suiteRun) hang() {
 // when that is done.
 func (r *suiteRun) closeAll() <-chan struct{} {
 	r.mu.Lock()
-	if !r.isOver {
-		r.isOver = true
-		close(r.over)
-	}
+	r.cancel()
 	conns, closers := r.conns, r.closers
 	r.closers = nil
 	r.mu.Unlock()
@@ -195,7 +206,7 @@ func (r *suiteRun) closeAll() <-chan struct{} {
 // closeAtEnd closes c when the case ends or hangs.
 func (r *suiteRun) closeAtEnd(c io.Closer) {
 	r.mu.Lock()
-	over := r.isOver
+	over := r.ctx.Err() != nil
 	if !over {
 		r.closers = append(r.closers, c)
 	}

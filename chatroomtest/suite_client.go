@@ -74,7 +74,6 @@ type JoinFunc = func(ctx context.Context, name string) (Subject, error)
 // server's end of its connection.
 type clientRun struct {
 	*suiteRun
-	ctx  context.Context // ends when the case does, or hangs
 	l    net.Listener
 	join JoinFunc
 
@@ -84,21 +83,11 @@ type clientRun struct {
 }
 
 func newClientCases(start func(tb testing.TB) (net.Listener, JoinFunc)) []suiteCase {
-	var cases []suiteCase
-	for _, c := range clientCases() {
-		cases = append(cases, suiteCase{c.name, c.why, func(r *suiteRun) {
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			l, join := start(r.tb)
-			r.closeAtEnd(l)
-			r.running.Go(func() { // ends with the case
-				<-r.over
-				cancel()
-			})
-			c.run(&clientRun{suiteRun: r, ctx: ctx, l: l, join: join})
-		}})
-	}
-	return cases
+	return casesOf(clientCases(), func(r *suiteRun) *clientRun {
+		l, join := start(r.tb)
+		r.closeAtEnd(l)
+		return &clientRun{suiteRun: r, l: l, join: join}
+	})
 }
 
 // connect has the client join as name, and accepts its connection. It reads
@@ -273,15 +262,8 @@ func (c *clientRun) again() {
 	c.enter()
 }
 
-// A clientCase is a case of TestClient.
-type clientCase struct {
-	name string
-	why  string
-	run  func(c *clientRun)
-}
-
-func clientCases() []clientCase {
-	return []clientCase{
+func clientCases() []caseOf[*clientRun] {
+	return []caseOf[*clientRun]{
 		{"name-first", "the first frame is the name, and nothing comes before it", testClientName},
 		{"sends", "a message is sent as one frame", testClientSends},
 		{"sends-padding", "a header is ten bytes, left-justified and padded with spaces", testClientPadding},

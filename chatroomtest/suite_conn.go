@@ -78,7 +78,7 @@ func (c *suiteConn) readLoop() {
 		if gate != nil {
 			select {
 			case <-gate:
-			case <-c.r.over:
+			case <-c.r.ctx.Done():
 			}
 		}
 	}

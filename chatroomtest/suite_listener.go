@@ -2,7 +2,6 @@ package chatroomtest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -48,27 +47,16 @@ func TestListener(t *testing.T, newListener func(tb testing.TB) (net.Listener, D
 // A listenerRun is a case of TestListener's that is being run.
 type listenerRun struct {
 	*suiteRun
-	ctx  context.Context // ends when the case does, or hangs
 	l    net.Listener
 	dial DialFunc
 }
 
 func newListenerCases(newListener func(tb testing.TB) (net.Listener, DialFunc)) []suiteCase {
-	var cases []suiteCase
-	for _, c := range listenerCases() {
-		cases = append(cases, suiteCase{c.name, c.why, func(r *suiteRun) {
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			l, dial := newListener(r.tb)
-			r.closeAtEnd(l)
-			r.running.Go(func() { // ends with the case
-				<-r.over
-				cancel()
-			})
-			c.run(&listenerRun{suiteRun: r, ctx: ctx, l: l, dial: dial})
-		}})
-	}
-	return cases
+	return casesOf(listenerCases(), func(r *suiteRun) *listenerRun {
+		l, dial := newListener(r.tb)
+		r.closeAtEnd(l)
+		return &listenerRun{suiteRun: r, l: l, dial: dial}
+	})
 }
 
 // connect returns both ends of a connection that has carried a byte each way, so

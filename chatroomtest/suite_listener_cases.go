@@ -13,15 +13,8 @@ import (
 	"example.com/chatroom"
 )
 
-// A listenerCase is a case of TestListener.
-type listenerCase struct {
-	name string
-	why  string
-	run  func(l *listenerRun)
-}
-
-func listenerCases() []listenerCase {
-	return []listenerCase{
+func listenerCases() []caseOf[*listenerRun] {
+	return []caseOf[*listenerRun]{
 		{"accept", "every connection that is dialed is accepted", testListenerAccept},
 		{"addr", "the server logs addresses, also of what has been closed", testListenerAddr},
 		{"accept-after-close", "Serve must learn that its listener is closed", testListenerAcceptAfterClose},

@@ -62,13 +62,9 @@ type serverRun struct {
 }
 
 func newServerCases(start func(tb testing.TB) func() (net.Conn, error)) []suiteCase {
-	cases := make([]suiteCase, 0, len(serverCases()))
-	for _, c := range serverCases() {
-		cases = append(cases, suiteCase{c.name, c.why, func(r *suiteRun) {
-			c.run(&serverRun{suiteRun: r, dial: start(r.tb)})
-		}})
-	}
-	return cases
+	return casesOf(serverCases(), func(r *suiteRun) *serverRun {
+		return &serverRun{suiteRun: r, dial: start(r.tb)}
+	})
 }
 
 // connect makes a connection that has not sent its name.

@@ -5,8 +5,8 @@ import (
 )
 
 // faultCases are those of connections that misbehave.
-func faultCases() []serverCase {
-	return []serverCase{
+func faultCases() []caseOf[*serverRun] {
+	return []caseOf[*serverRun]{
 		{"bad-header-harms-nobody", "what one member sends must not end the others", testBadHeaderHarmsNobody},
 		{"garbage", "what never was of the protocol is hung up on, and harms nobody", testGarbage},
 		{"silent", "a connection that never sends its name must not hold up others", testSilent},

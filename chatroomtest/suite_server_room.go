@@ -9,18 +9,11 @@ import (
 	"example.com/chatroom"
 )
 
-// A serverCase is a case of TestServer.
-type serverCase struct {
-	name string
-	why  string
-	run  func(s *serverRun)
-}
-
-func serverCases() []serverCase { return slices.Concat(wireCases(), roomCases(), faultCases()) }
+func serverCases() []caseOf[*serverRun] { return slices.Concat(wireCases(), roomCases(), faultCases()) }
 
 // roomCases are those of what a room promises its members.
-func roomCases() []serverCase {
-	return []serverCase{
+func roomCases() []caseOf[*serverRun] {
+	return []caseOf[*serverRun]{
 		{"exclusion", "nobody receives a message of their own", testExclusion},
 		{"same-name", "members may share a name: exclusion goes by connection", testSameName},
 		{"order", "what one member sends stays in order", testOrder},

@@ -9,8 +9,8 @@ import (
 )
 
 // wireCases are those of frames and headers.
-func wireCases() []serverCase {
-	return []serverCase{
+func wireCases() []caseOf[*serverRun] {
+	return []caseOf[*serverRun]{
 		{"conversations", "these are the bytes of the wire's examples", testConversations},
 		{"split", "a stream may be cut at any byte, and header and payload often come apart", testSplit},
 		{"joined-up", "several frames may come in one segment, the name's among them", testJoinedUp},

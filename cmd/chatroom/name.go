@@ -10,9 +10,6 @@ import (
 	"example.com/chatroom"
 )
 
-// maxLoginName is the longest name, in bytes, that servers accept by default.
-const maxLoginName = 64
-
 // userName returns name, or if it is empty the login name. What a server with the
 // default rule would refuse is a usage error of command's: the protocol has no
 // answer to a name, so this is the place to say it clearly.
@@ -45,7 +42,7 @@ func acceptableName(name string) string {
 		}
 		return r
 	}, name)
-	for len(name) > maxLoginName {
+	for name != "" && chatroom.CheckName(name) != nil { // it is too long
 		_, size := utf8.DecodeLastRuneInString(name)
 		name = name[:len(name)-size]
 	}
