@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -101,7 +102,7 @@ func TestFailuresReadWell(t *testing.T) {
 			alice := s.Join("alice")
 			_ = s.Server.Close()
 			alice.WantNothing()
-		}, `chatroomtest: alice: want nothing, got EOF; in the room: nobody`},
+		}, `chatroomtest: alice: want nothing, got EOF; in the room: nobody; "alice" has left: chatroom: server closed`},
 		{"not closed", func(tb testing.TB) {
 			chatroomtest.NewServer(tb).Join("alice").WantClosed()
 		}, `chatroomtest: alice: want the connection closed, but it is open; in the room: ["alice"]`},
@@ -113,7 +114,17 @@ func TestFailuresReadWell(t *testing.T) {
 		}, `chatroomtest: alice: want the connection closed, got "hello" from "bob"; in the room: ["bob" "alice"]`},
 		{"rejected", func(tb testing.TB) {
 			chatroomtest.NewServer(tb).Join("new\nline")
+		}, `chatroomtest: the server did not let "new\nline" in: chatroom: name rejected: "new\nline": control character '\n'`},
+		{"rejected, and logged elsewhere", func(tb testing.TB) {
+			chatroomtest.NewServer(tb, chatroom.WithLogger(slog.New(slog.DiscardHandler))).Join("new\nline")
 		}, `chatroomtest: the server did not let "new\nline" in: EOF; is the name allowed, did a hook panic?`},
+		{"thrown out", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb)
+			alice, raw := s.Join("alice"), s.Raw()
+			raw.SendFrame("raw")
+			raw.SendBytes("no header ")
+			alice.Want("raw", "hello")
+		}, `chatroomtest: alice: want "hello" from "raw", got nothing; in the room: ["alice"]; "raw" has left: chatroom: bad frame header "no header ": want digits padded with spaces`},
 		{"not refused", func(tb testing.TB) {
 			_ = chatroomtest.NewServer(tb).WantRefused("alice")
 		}, `chatroomtest: want "alice" refused, but it is let in; in the room: ["alice"]`},
@@ -172,6 +183,31 @@ func TestFailuresReadWell(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				assert.Equal(t, tt.want, failureOf(t, tt.test))
 			})
+		})
+	}
+}
+
+// A join that fails for a hook of the program's shows the hook.
+func TestJoinFailuresShowTheHook(t *testing.T) {
+	for _, stuck := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			failure := failureOf(t, func(tb testing.TB) {
+				chatroomtest.NewServer(tb, chatroom.WithOnJoin(func(chatroom.Member) {
+					if !stuck {
+						panic("boo")
+					}
+					<-release
+				})).Join("alice")
+			})
+			close(release)
+			synctest.Wait()
+			want := `the server did not let "alice" in: chatroom: hook failed: join hook panicked: boo`
+			if stuck {
+				want = `"alice" is in the room, but its join hooks have not returned`
+			}
+			assert.Contains(t, failure, want)
+			assert.Contains(t, failure, "TestJoinFailuresShowTheHook")
 		})
 	}
 }

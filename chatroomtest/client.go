@@ -3,8 +3,10 @@ package chatroomtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing/synctest"
 
 	"example.com/chatroom"
@@ -67,11 +69,35 @@ func (c *Client) awaitJoin(ctx context.Context, name string) chatroom.Member {
 		case r := <-heard:
 			heard = nil
 			if r.err != nil {
-				c.s.tb.Fatalf("chatroomtest: the server did not let %q in: %v; is the name allowed, did a hook panic?", name, r.err)
+				c.s.tb.Fatalf("chatroomtest: the server did not let %q in: %s", name, c.whyNot(name, r.err))
 			}
 			c.pending = append(c.pending, r.m)
 		case <-ctx.Done():
+			if slices.ContainsFunc(c.s.Members(), func(m chatroom.Member) bool { return m.Name == name }) {
+				c.s.tb.Fatalf("chatroomtest: %q is in the room, but its join hooks have not returned\n\n%s", name, serverStacks())
+			}
 			c.s.tb.Fatalf("chatroomtest: the room does not list %q; in the room: %s", name, c.s.names())
+		}
+	}
+}
+
+// whyNot tells why the server hung up on a client that it did not let in, of
+// which the client has only err. The server knows a moment later.
+func (c *Client) whyNot(name string, err error) string {
+	ctx, cancel := context.WithTimeout(context.Background(), quietWindow)
+	defer cancel()
+	for {
+		changed := c.s.change()
+		if reason := c.s.log.whyRefused(c.nc.LocalAddr()); reason != nil {
+			return reason.Error()
+		}
+		if l, ok := c.s.claimLeave(name); ok {
+			return strings.Join(append([]string{fmt.Sprint(l.reason)}, c.s.log.hookPanics()...), "\n")
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return err.Error() + "; is the name allowed, did a hook panic?"
 		}
 	}
 }

@@ -40,8 +40,8 @@ func init() {
 // Each story has a server of its own, with opts and then its option lines, in a
 // [testing/synctest] bubble: an act is over when everything that follows from it
 // has happened, and only sleep takes time, on the fake clock. The first act that
-// finds something else fails the subtest with file and line, what was wanted and
-// what came. So does, at the end, what somebody received and no line expected,
+// finds something else fails the subtest with file and line, what was wanted, what
+// came and how to run it again. So does, at the end, what somebody received and no line expected,
 // and a connection that the server ended without a line that says so. It fails
 // the test, too, if no file matches. It blocks until all stories are told, and
 // must be called on the test's goroutine, outside a bubble.
@@ -119,6 +119,11 @@ func RunScripts(t *testing.T, fsys fs.FS, pattern string, opts ...chatroom.Serve
 			if err != nil {
 				t.Fatalf("chatroomtest: read script: %v", err)
 			}
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("run it again:\n\n\t%s\n\n-%s rewrites what it expects", rerun(t.Name()), updateFlag)
+				}
+			})
 			update := updating()
 			var rewritten []byte
 			synctest.Test(t, func(t *testing.T) {
@@ -166,7 +171,7 @@ func runScript(tb testing.TB, name, text string, update bool, opts ...chatroom.S
 	tb.Helper()
 	sc, err := parseScript(name, text)
 	if err != nil {
-		tb.Fatalf("chatroomtest: %v", err)
+		tb.Fatalf("%v", err)
 	}
 	r := &scriptRun{
 		tb:      tb,

@@ -133,6 +133,12 @@ func parseAct(line string) (act, error) {
 		if verb != "" && suggestion(verb, followingVerbs) != "" {
 			return act{}, fmt.Errorf("unknown act %q of %s%s", verb, a.ids[0], suggestion(verb, followingVerbs))
 		}
+		if slices.Contains(leadingVerbs, verb) {
+			return act{}, fmt.Errorf("%q comes first: did you mean \"%s %s\"?", verb, verb, a.ids[0])
+		}
+		if slices.Contains(followingVerbs, a.ids[0]) {
+			return act{}, fmt.Errorf("%q comes second: did you mean \"ID %s\"?", a.ids[0], a.ids[0])
+		}
 		all := append(slices.Clone(leadingVerbs), followingVerbs...)
 		return act{}, fmt.Errorf("unknown act %q%s", a.ids[0], suggestion(a.ids[0], all))
 	}

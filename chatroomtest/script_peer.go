@@ -24,6 +24,7 @@ type scriptPeer struct {
 
 	// Owned by the test's goroutine.
 	told    bool          // a line has said that the connection ends
+	endedAt int           // the line of the act by which the server's half had ended
 	written chan struct{} // closed when all that was sent is written, or cannot be
 
 	// mu guards the fields below.

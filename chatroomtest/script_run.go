@@ -61,6 +61,11 @@ func (r *scriptRun) do(a act) {
 		r.doEach(a)
 	}
 	synctest.Wait()
+	for _, p := range r.order {
+		if p.endedAt == 0 && p.gone() {
+			p.endedAt = a.line
+		}
+	}
 }
 
 // doEach carries out an act of several connections, in their order.
@@ -356,6 +361,9 @@ func (r *scriptRun) owed(line int, p *scriptPeer) {
 		return
 	}
 	if !r.update {
+		if p.endedAt > 0 {
+			line = p.endedAt
+		}
 		r.tb.Fatalf("%s:%d: nobody expected the end of %s: %s (%v)", r.sc.name, line, quoteWord(p.id), reasonOf(p.reason), p.reason)
 	}
 	r.more = append(r.more, r.farewell(p)...)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -46,7 +48,8 @@ type Server struct {
 	tb     testing.TB
 	addr   net.Addr
 	dial   DialFunc
-	bubble bool           // whether this is a synctest bubble
+	bubble bool // whether this is a synctest bubble
+	log    *serverLog
 	served chan error     // what Serve returned
 	opened []func() error // closes what Join and Raw made; owned by the test's goroutine
 
@@ -55,7 +58,7 @@ type Server struct {
 	joined  []chatroom.Member // told by the join hook and not claimed by a Join
 	left    []leave           // told by the leave hook and not claimed by WaitLeave
 	here    []chatroom.Member // told by the join hook and not yet by the leave hook
-	changed chan struct{}     // closed and replaced when either grows
+	changed chan struct{}     // closed and replaced when any of them changes, or log
 }
 
 type leave struct {
@@ -67,8 +70,8 @@ type leave struct {
 // by tb.Cleanup, after the clients that it made are closed; the test fails if
 // anything of the server is left running after that.
 //
-// Options are the real server's. Hooks among them run before the harness's own,
-// so [Server.Join] returns when they have.
+// Options are the real server's, and [WithServer]. Hooks among them run before the
+// harness's own, so [Server.Join] returns when they have.
 //
 // Inside a [testing/synctest] bubble call it inside the bubble, with the
 // bubble's T, while nothing in the bubble waits for real I/O.
@@ -93,12 +96,45 @@ func NewServerOn(tb testing.TB, l net.Listener, dial DialFunc, opts ...chatroom.
 		served:  make(chan error, 1),
 		changed: make(chan struct{}),
 	}
-	s.Server = chatroom.NewServer(slices.Concat(opts, []chatroom.ServerOption{
-		chatroom.WithOnJoin(s.onJoin),
-		chatroom.WithOnLeave(s.onLeave),
-	})...)
+	s.log = newServerLog(s.notify)
+	s.Server = newChatroom(slices.Concat(
+		[]chatroom.ServerOption{chatroom.WithLogger(slog.New(s.log))},
+		opts,
+		[]chatroom.ServerOption{chatroom.WithOnJoin(s.onJoin), chatroom.WithOnLeave(s.onLeave)},
+	))
 	tb.Cleanup(s.cleanup)
 	go func() { s.served <- s.Serve(l) }() // ends with the server; cleanup waits for it
+	return s
+}
+
+// A serverFunc is what WithServer returns. To any other server it means nothing.
+type serverFunc struct {
+	chatroom.ServerOption
+	set func(*chatroom.Server)
+}
+
+// WithServer has set called with the server before it serves. It is for hooks
+// that need the server where the test does not make it, as with [RunScripts]:
+//
+//	var room *chatroom.Server
+//	chatroomtest.RunScripts(t, os.DirFS("testdata"), "*.txt",
+//		chatroomtest.WithServer(func(s *chatroom.Server) { room = s }),
+//		chatroom.WithOnJoin(func(m chatroom.Member) { greet(room, m) }))
+//
+// It is an option of this package's servers: to [chatroom.NewServer] it means
+// nothing. The server belongs to the test, which ends it.
+func WithServer(set func(*chatroom.Server)) chatroom.ServerOption {
+	return serverFunc{chatroom.WithOnJoin(nil), set}
+}
+
+// newChatroom returns a server that does not serve yet.
+func newChatroom(opts []chatroom.ServerOption) *chatroom.Server {
+	s := chatroom.NewServer(opts...)
+	for _, opt := range opts {
+		if f, ok := opt.(serverFunc); ok {
+			f.set(s)
+		}
+	}
 	return s
 }
 
@@ -130,6 +166,12 @@ func (s *Server) onLeave(m chatroom.Member, reason error) {
 	s.notifyLocked()
 }
 
+func (s *Server) notify() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notifyLocked()
+}
+
 // notifyLocked wakes who waits for a change. s.mu must be held.
 func (s *Server) notifyLocked() {
 	close(s.changed)
@@ -144,8 +186,8 @@ func (s *Server) cleanup() {
 	ctx, cancel := s.timeout()
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
-		s.tb.Errorf("chatroomtest: the server did not end (%v): %d connections are left; whose leave has not been told: %s, a hook may be stuck\n%s",
-			err, s.Stats().Connections, s.namesHere(), stacks())
+		s.tb.Errorf("chatroomtest: the server did not end (%v): %d connections are left; whose leave has not been told: %s; the goroutines of servers here, those in hooks first:\n\n%s",
+			err, s.Stats().Connections, s.namesHere(), serverStacks())
 		return // Serve has ended, and the rest has been told to
 	}
 	select {
@@ -154,7 +196,7 @@ func (s *Server) cleanup() {
 			s.tb.Errorf("chatroomtest: Serve: want %v, got %v", chatroom.ErrServerClosed, err)
 		}
 	case <-ctx.Done():
-		s.tb.Errorf("chatroomtest: Serve did not return\n%s", stacks())
+		s.tb.Errorf("chatroomtest: Serve did not return\n%s", serverStacks())
 	}
 }
 
@@ -222,8 +264,8 @@ func (s *Server) WantRefused(name string) error {
 	near, far := newPipe(0, Addr(network+":refused"), Addr(network))
 	defer func() { _ = near.Close() }() // a pipe's never fails
 	served := make(chan error, 1)
-	go func() { served <- s.ServeConn(ctx, far) }() // ends with near, or ctx
-	go func() { _, _ = near.Write(chatroom.AppendFrame(nil, []byte(name))) }()
+	go func() { served <- s.ServeConn(ctx, far) }()                            // ends with near, or ctx
+	go func() { _, _ = near.Write(chatroom.AppendFrame(nil, []byte(name))) }() // ends with near
 	for {
 		changed := s.change()
 		if _, ok := s.claimJoin(name, near.LocalAddr()); ok {
@@ -365,13 +407,21 @@ func (s *Server) WaitWritten() {
 	}
 }
 
-// names lists the members for a failure.
+// names lists the members for a failure, and who has left without a goodbye.
 func (s *Server) names() string {
 	var names []string
 	for _, m := range s.Members() {
 		names = append(names, m.Name)
 	}
-	return quoted(names)
+	text := quoted(names)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.left {
+		if l.reason != nil {
+			text += fmt.Sprintf("; %q has left: %v", l.member.Name, l.reason)
+		}
+	}
+	return text
 }
 
 // namesHere lists those whose leave hooks have not all returned.
@@ -392,7 +442,29 @@ func quoted(names []string) string {
 	return fmt.Sprintf("%q", names)
 }
 
-func stacks() []byte {
+func stacks() string {
 	buf := make([]byte, 1<<20)
-	return buf[:runtime.Stack(buf, true)]
+	return string(buf[:runtime.Stack(buf, true)])
 }
+
+// serverStacks returns the stacks of servers' goroutines, of the caller's bubble
+// only if it is in one, those that run hooks first.
+func serverStacks() string {
+	own, _, _ := strings.Cut(stacks(), "\n") // the caller's is the first
+	bubble := bubbleOf.FindString(own)
+	var inHooks, others []string
+	for _, g := range strings.Split(stacks(), "\n\n") {
+		head, _, _ := strings.Cut(g, "\n")
+		switch {
+		case bubbleOf.FindString(head) != bubble:
+		case strings.Contains(g, ".(*session).runHook("):
+			inHooks = append(inHooks, g)
+		case strings.Contains(g, ".(*session).") || strings.Contains(g, ".(*room)."):
+			others = append(others, g)
+		}
+	}
+	return strings.Join(append(inHooks, others...), "\n\n")
+}
+
+// bubbleOf finds the bubble in the first line of a goroutine's stack.
+var bubbleOf = regexp.MustCompile(`synctest bubble \d+`)

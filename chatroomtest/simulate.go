@@ -32,8 +32,8 @@ const (
 // the goroutines of one step take turns is up to the scheduler.
 //
 // The options are for the server, to see that a program's own hooks and logger do
-// no harm. Limits, timeouts and the name rule are the history's. Hooks must not
-// publish, and must not end the server.
+// no harm. Limits, timeouts and the name rule are the history's. Hooks must return
+// without waiting for time to pass, and must not publish, panic or end the server.
 //
 // The test fails with the seed, the shortest history found that fails as well,
 // what was wanted, what came, and how to run just that test again. Give each seed a
@@ -112,7 +112,7 @@ func runHistory(t *testing.T, h history, opts []chatroom.ServerOption, trace *st
 // simStacks returns the stacks of goroutines in bubbles.
 func simStacks() string {
 	var some []string
-	for _, g := range strings.Split(string(stacks()), "\n\n") {
+	for _, g := range strings.Split(stacks(), "\n\n") {
 		if head, _, _ := strings.Cut(g, "\n"); strings.Contains(head, "synctest") {
 			some = append(some, g)
 		}

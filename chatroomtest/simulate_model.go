@@ -228,14 +228,14 @@ func (s *simulation) checkEnded(c *simClient, st chatroom.Stats) {
 			s.fail(c.String()+" to have ended", "a connection that is open; causes: %v", c.causes)
 		}
 		if c.named && c.joined == 0 && !c.ends && !s.ending {
-			s.fail(c.String()+", whose name is sent, to have joined or to have been refused", "neither")
+			s.fail(c.String()+", whose name is sent, to have joined or to have been refused", "neither; has a join hook not returned?")
 		}
 		return
 	case !link.closed:
 		s.fail("the connection of "+c.String()+", which has left, to be closed", "an open one")
 		return
 	case c.joined > c.left:
-		s.fail("the leave of "+c.String()+", whose connection is closed, to be told", "nothing")
+		s.fail("the leave of "+c.String()+", whose connection is closed, to be told", "nothing; has a leave hook not returned?")
 		return
 	case c.viaServe && !c.served:
 		s.fail("ServeConn to have returned for "+c.String(), "nothing")

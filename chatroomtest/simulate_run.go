@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,7 +14,10 @@ import (
 	"example.com/chatroom"
 )
 
-const hookPanic = "panicked"
+const (
+	hookPanic = "panicked"
+	ownPanic  = "of the simulation's own" // not one of a program's hook
+)
 
 var errRefused = errors.New("not this name")
 
@@ -25,6 +29,7 @@ type simulation struct {
 	steps    []step
 	server   *chatroom.Server
 	listener *Listener
+	warnings *serverLog
 	start    time.Time
 	trace    *strings.Builder // nil if nobody reads it
 
@@ -77,7 +82,8 @@ func newSimulation(h history, opts []chatroom.ServerOption, trace *strings.Build
 		trace:    trace,
 		byAddr:   make(map[string]*simClient),
 	}
-	s.server = chatroom.NewServer(append(opts[:len(opts):len(opts)],
+	s.warnings = newServerLog(nil)
+	s.server = newChatroom(append(append([]chatroom.ServerOption{chatroom.WithLogger(slog.New(s.warnings))}, opts...),
 		chatroom.WithBacklog(s.cfg.backlog),
 		chatroom.WithMaxMessage(s.cfg.maxMessage),
 		chatroom.WithWriteTimeout(s.cfg.write),
@@ -91,7 +97,7 @@ func newSimulation(h history, opts []chatroom.ServerOption, trace *strings.Build
 		}),
 		chatroom.WithOnJoin(s.onJoin),
 		chatroom.WithOnLeave(s.onLeave),
-	)...)
+	))
 	s.program = &simClient{name: "host"}
 	return s
 }
@@ -160,6 +166,11 @@ func (s *simulation) fail(want, got string, args ...any) {
 		return
 	}
 	s.failed = fmt.Errorf("after step %d, at %v: want %s, got %s", s.at+1, time.Since(s.start), want, fmt.Sprintf(got, args...))
+	for _, p := range s.warnings.hookPanics() {
+		if !strings.Contains(p, ownPanic) {
+			s.failed = fmt.Errorf("%w\n\n%s", s.failed, p)
+		}
+	}
 }
 
 // note adds a line to the trace.
@@ -250,7 +261,7 @@ func (s *simulation) onJoin(m chatroom.Member) {
 	c.id, c.hi = m.ID, s.server.Stats().Messages
 	switch m.Name {
 	case "jinx":
-		panic("the join of a jinx")
+		panic("the join of a jinx, " + ownPanic)
 	case "hal":
 		c.inHook = true
 		s.mu.Unlock()
@@ -277,6 +288,6 @@ func (s *simulation) onLeave(m chatroom.Member, reason error) {
 		s.strange = fmt.Sprintf("the leave of %v before its connection was closed", c)
 	}
 	if m.Name == "lee" {
-		panic("the leave of lee")
+		panic("the leave of lee, " + ownPanic)
 	}
 }

@@ -45,9 +45,10 @@ const joinRetry = 100 * time.Millisecond
 // Each case looks at one thing and reads past all others, so that what a faulty
 // server fails tells the fault. A case in which the server closes a connection
 // that should be open, or that takes longer than [WithHangTimeout], fails with
-// who waits for what. TestServer blocks until all cases have run. A case sends up
-// to 6 MiB: where the system's buffers take more, a server that waits for slow
-// readers passes.
+// who waits for what. TestServer blocks until all cases have run. Messages are up
+// to 256 KiB long, and a case sends up to 6 MiB: where the system's buffers take
+// more, a server that waits for slow readers passes. What the server itself says
+// in between, such as a greeting, is read past.
 func TestServer(t *testing.T, start func(tb testing.TB) (dial func() (net.Conn, error)), opts ...SuiteOption) {
 	t.Helper()
 	runSuite(t, newServerCases(start), opts)
