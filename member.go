@@ -238,7 +238,7 @@ func (r *room) deafen(m *member) {
 	r.progressLocked(m, r.log.end)
 }
 
-// retire drops what m's writer held, because the writer ends.
+// retire drops what m's writer, or the sweep, held for it and needs no more.
 func (m *member) retire() {
 	m.pending = nil
 	if m.at < 0 {

@@ -48,6 +48,7 @@ type room struct {
 	idle     []*member // who waits at the end of the log, without a writer; see member.at
 	swept    []*member // whom the sweep writes to; see member.at
 	sweeping bool      // the sweep runs
+	departed []*member // who left swept while it ran, and may be in its round
 	sweptTo  int64     // up to where the sweep's last round was to write
 	lastID   uint64
 	state    roomState
@@ -116,6 +117,11 @@ func (r *room) removeLocked(m *member) {
 	m.elem = nil
 	if m.at >= 0 {
 		r.unrestLocked(m)
+		if m.sweeps && r.sweeping {
+			r.departed = append(r.departed, m)
+		} else {
+			m.retire() // or its cursor would keep the log for as long as a leave hook runs
+		}
 	}
 	r.unmarkLocked(m)
 	r.progressLocked(m, r.log.end)

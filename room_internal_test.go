@@ -85,8 +85,15 @@ func modelHistory(t *testing.T, seed uint64) {
 		case op == 0 && len(members) < 10:
 			join()
 		case op == 1 && len(members) > 2:
+			resting := m.at >= 0
 			r.leave(m.member)
 			m.evicted = true
+			if resting {
+				synctest.Wait() // for the sweep
+				r.mu.Lock()
+				require.Nil(t, m.cur.chunk, "seed %d step %d: a member that has left pins the log", seed, step)
+				r.mu.Unlock()
+			}
 		case op == 2:
 			b := body()
 			published(nil, b)
@@ -162,6 +169,7 @@ func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 			require.True(t, m.far, "seed %d step %d: stuck and not far", seed, step)
 		}
 		if m.at >= 0 {
+			require.Nil(t, m.scratch, "seed %d step %d: a buffer that nobody uses", seed, step)
 			require.Same(t, m, (*r.restingLocked(m))[m.at], "seed %d step %d: index of those without a writer", seed, step)
 			require.Equal(t, r.log.end, r.posLocked(m), "seed %d step %d: the sweep is over and something is owed", seed, step)
 		}

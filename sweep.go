@@ -42,6 +42,11 @@ func (r *room) sweep() {
 func (r *room) startRound(round *sweepRound) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, m := range r.departed {
+		m.retire()
+	}
+	clear(r.departed)
+	r.departed = r.departed[:0]
 	if r.sweptTo == r.log.end || len(r.swept) == 0 {
 		r.sweeping = false
 		return false
