@@ -330,10 +330,10 @@ func cutSend(t *testing.T, c *chatroom.Conn, size int) (sent int, cut error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		err := c.Send(ctx, make([]byte, size))
 		cancel()
-		switch {
-		case err == nil:
+		switch err {
+		case nil:
 			sent++
-		case err == cut:
+		case cut:
 			return sent, cut
 		default:
 			cut = err // or not begun: the next tells

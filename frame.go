@@ -209,7 +209,7 @@ func (f *frameReader) park() {
 	case unread == 0:
 		f.release()
 		f.rd, f.wr = 0, 0
-	case f.large != nil && unread <= largeBuffer/4:
+	case len(f.buf) > smallBuffer && unread <= len(f.buf)/4:
 		f.replace(max(smallBuffer, 2*unread))
 	}
 }
@@ -218,7 +218,7 @@ func (f *frameReader) makeRoom() {
 	if f.rd == f.wr {
 		f.rd, f.wr = 0, 0
 		switch {
-		case f.busy && len(f.buf) == smallBuffer:
+		case f.busy && len(f.buf) != largeBuffer:
 			f.replace(largeBuffer)
 		case !f.busy && len(f.buf) != smallBuffer:
 			f.replace(smallBuffer)
