@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -353,6 +356,68 @@ func TestGoneWhileHeld(t *testing.T) {
 		}
 		reading.Wait()
 		served.Wait()
+	})
+}
+
+// A deafConn cannot be written to, once it has been told so, and goes on sending.
+type deafConn struct {
+	net.Conn
+	deaf atomic.Bool
+}
+
+func (c *deafConn) Write(p []byte) (int, error) {
+	if c.deaf.Load() {
+		return 0, syscall.EPIPE
+	}
+	return c.Conn.Write(p)
+}
+
+// Last messages come to an end: who cannot be written to does not stay by sending
+// on, although the room is held time and again.
+func TestDeafFlooderGoes(t *testing.T) {
+	const backlog = 64 << 10
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
+		var running sync.WaitGroup
+		for range 3 {
+			raw := s.Raw()
+			raw.SendFrame("slow")
+			running.Go(func() { // until the server ends
+				for buf := make([]byte, 1000); ; time.Sleep(5 * time.Millisecond) {
+					if _, err := raw.Read(buf); err != nil {
+						return
+					}
+				}
+			})
+		}
+		s.WantMembers("slow", "slow", "slow")
+		near, far := net.Pipe()
+		flooder := &deafConn{Conn: far}
+		served := make(chan error, 1)
+		go func() { served <- s.ServeConn(t.Context(), flooder) }()
+		running.Go(func() {
+			frame := chatroom.AppendFrame(nil, []byte("flooder"))
+			for {
+				if _, err := near.Write(frame); err != nil {
+					return
+				}
+				frame = chatroom.AppendFrame(frame[:0], make([]byte, 1000))
+			}
+		})
+		s.WantMembers("slow", "slow", "slow", "flooder")
+		flooder.deaf.Store(true)
+		require.NoError(t, s.Broadcast("host", []byte("do you hear?")))
+		before := s.Stats().Bytes
+		select {
+		case err := <-served:
+			require.ErrorIs(t, err, syscall.EPIPE)
+		case <-time.After(time.Minute):
+			require.Fail(t, "it stays")
+		}
+		assert.Less(t, s.Stats().Bytes-before, uint64(4*backlog))
+		assert.NotZero(t, s.Stats().Holds)
+		require.NoError(t, s.Server.Close())
+		running.Wait()
 	})
 }
 

@@ -1,7 +1,6 @@
 package chatroom
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,18 +14,13 @@ import (
 )
 
 const (
-	// publishBatch is how many messages are published under one lock.
-	publishBatch = 16
-
 	// lingerTimeout is how long a member's connection is kept, after all it was
 	// owed is written, for the member to read it: closing with bytes of the
 	// member's unread would reset a TCP connection and lose what is in flight.
 	// It is also for how long one is read, not counting the time in which its
-	// messages are held, that cannot be written to any more.
+	// messages are held, that cannot be written to any more, and how much later
+	// than its deadline a read may end.
 	lingerTimeout = 500 * time.Millisecond
-
-	// maxLogged is how much of a message's text is logged, in bytes.
-	maxLogged = 256
 )
 
 // ErrNameRejected reports a connection whose name the name rule refused. The
@@ -38,7 +32,7 @@ var longAgo = time.Unix(1, 0)
 
 // A session is one connection on the server's side. One goroutine at a time
 // leads it: enter makes the handshake and lists the member, stay reads its
-// messages and tears all down. A writer, writeLoop, runs only while the member is
+// messages and tears all down. A writer, writeOwed, runs only while the member is
 // owed something; a closer, closeConn, runs once. Both end before the session
 // does.
 type session struct {
@@ -47,12 +41,15 @@ type session struct {
 	srv     *Server
 	nc      net.Conn
 	layered bool            // nc is on top of another connection, as TLS is
+	guard   *readGuard      // of its reads, if it is layered
 	resumes bool            // nc is a syscall.Conn, so a write that meets its deadline can go on after it
 	raw     syscall.RawConn // of nc, if that can be read and written without waiting; or nil
 
 	// Owned by the leading goroutine.
-	in   frameReader
-	read readiness
+	in        frameReader
+	read      readiness
+	published int64 // bytes
+	lastBytes int64 // up to how many are waited for although writing has failed; zero before they have to be
 
 	// Owned by the writer.
 	writeBy time.Time // nc's write deadline
@@ -83,6 +80,11 @@ type session struct {
 	ended    chan struct{} // closed when aborted; made when somebody waits for it
 }
 
+// A layer is a connection on top of another one, such as a *tls.Conn.
+type layer interface {
+	NetConn() net.Conn
+}
+
 func newSession(srv *Server, nc net.Conn) *session {
 	s := &session{srv: srv, nc: nc}
 	s.in.limit = srv.cfg.maxMessage
@@ -92,7 +94,9 @@ func newSession(srv *Server, nc net.Conn) *session {
 		s.sweeps = true
 		s.read.init(&s.in)
 	}
-	_, s.layered = nc.(interface{ NetConn() net.Conn })
+	if _, s.layered = nc.(layer); s.layered {
+		s.guard = &readGuard{overdue: s.readOverdue}
+	}
 	_, s.resumes = nc.(syscall.Conn)
 	return s
 }
@@ -176,7 +180,7 @@ func (s *session) handshake() error {
 	}
 	name, ok, err := s.in.next()
 	for ; !ok && err == nil; name, ok, err = s.in.next() {
-		if err := s.fill(); err != nil {
+		if err := s.fill(0); err != nil {
 			return fmt.Errorf("chatroom: read name: %w", err)
 		}
 	}
@@ -195,103 +199,6 @@ func (s *session) handshake() error {
 	}
 	_ = s.nc.SetDeadline(time.Time{}) // as above
 	return s.srv.admit(s)
-}
-
-// readLoop publishes what the member sends until the connection ends, and
-// returns why: nil for a clean goodbye.
-//
-// It is careful with its stack, and that of what it calls before the first
-// message, because there is one for every idle member.
-func (s *session) readLoop() error {
-	if !s.srv.startReading() {
-		return ErrServerClosed
-	}
-	s.linger() // anew, if writing has failed while a join hook ran
-	err := s.readMessages()
-	s.srv.stopReading()
-	return err
-}
-
-func (s *session) readMessages() error {
-	for {
-		if s.in.partial() {
-			if err := s.publishBuffered(); err != nil {
-				return err
-			}
-			if s.waited {
-				s.waited = false
-				s.linger()
-			}
-		}
-		if s.srv.cfg.idleTimeout > 0 {
-			_ = s.nc.SetReadDeadline(time.Now().Add(s.srv.cfg.idleTimeout)) // as in handshake
-		}
-		// Both are set before they move the read deadline, so none is missed.
-		if s.stopping.Load() {
-			return ErrServerClosed
-		}
-		s.limitLastReads()
-		if err := s.fill(); err != nil {
-			return s.readError(err)
-		}
-	}
-}
-
-// fill waits for input and reads some of it.
-func (s *session) fill() error {
-	if s.raw != nil {
-		return s.read.fill(s.raw)
-	}
-	return s.in.fill(s.nc)
-}
-
-func (s *session) readError(err error) error {
-	late := errors.Is(err, os.ErrDeadlineExceeded)
-	switch {
-	case err == io.EOF:
-		return nil
-	case late && s.stopping.Load():
-		return ErrServerClosed
-	case late:
-		return fmt.Errorf("chatroom: idle for %v: %w", s.srv.cfg.idleTimeout, err)
-	default:
-		return fmt.Errorf("chatroom: read message: %w", err)
-	}
-}
-
-// publishBuffered publishes the messages of which the last byte has been read.
-func (s *session) publishBuffered() error {
-	var batch [publishBatch][]byte
-	for {
-		n := 0
-		var err error
-		for n < len(batch) {
-			var ok bool
-			if batch[n], ok, err = s.in.next(); !ok {
-				break
-			}
-			n++
-		}
-		if n > 0 {
-			s.logMessages(batch[:n])
-			if err := s.srv.room.publish(&s.member, batch[:n]); err != nil {
-				return err
-			}
-		}
-		if err != nil || n < len(batch) {
-			return err
-		}
-	}
-}
-
-func (s *session) logMessages(messages [][]byte) {
-	if !s.srv.cfg.logger.Enabled(context.Background(), slog.LevelDebug) {
-		return
-	}
-	for _, body := range messages {
-		text := string(body[:min(len(body), maxLogged)])
-		s.srv.log(slog.LevelDebug, "message", append(s.attrs(), slog.String("text", text), slog.Int("bytes", len(body)))...)
-	}
 }
 
 // gone implements outlet.
@@ -320,6 +227,9 @@ func (s *session) stop() {
 		return
 	}
 	_ = s.nc.SetReadDeadline(longAgo) // fails only when the connection has ended
+	if s.guard != nil {
+		s.guard.limit(lingerTimeout)
+	}
 }
 
 // drain waits, at the server's end, until the member has been sent all it is
@@ -372,7 +282,10 @@ func (s *session) abort(reason error) bool {
 
 func (s *session) closeConn() {
 	s.srv.room.leave(&s.member) // first, so that a peer that finds itself hung up on is not listed
-	_ = s.nc.Close()            // there is nobody to tell, and nothing to do about it
+	if s.guard != nil && s.guard.underWay() {
+		_ = s.nc.SetWriteDeadline(longAgo) // a read that writes would keep Close waiting, as it does that of TLS
+	}
+	_ = s.nc.Close() // there is nobody to tell, and nothing to do about it
 }
 
 // finish takes the member off the list, closes the connection and waits for the

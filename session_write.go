@@ -64,6 +64,21 @@ func (s *session) linger() {
 	}
 }
 
+// lingerLonger is linger after messages of the member's were held. One that has
+// sent as much as a backlog since gets no more time: those are not its last
+// messages.
+func (s *session) lingerLonger() {
+	if !s.deafened() {
+		return
+	}
+	if s.lastBytes == 0 {
+		s.lastBytes = s.published + s.srv.room.backlog
+	}
+	if s.published <= s.lastBytes {
+		s.linger()
+	}
+}
+
 // limitLastReads bounds the reads that follow a failed write.
 func (s *session) limitLastReads() {
 	s.mu.Lock()
@@ -130,10 +145,13 @@ func (s *session) setWriteBy(t time.Time) {
 }
 
 // endWriteBy takes the write deadline back, which would end the sweep's writes as
-// well.
+// well, and those that a layer makes while it reads.
 func (s *session) endWriteBy() {
-	if s.sweeps && !s.writeBy.IsZero() {
+	if (s.sweeps || s.layered) && !s.writeBy.IsZero() {
 		s.setWriteBy(time.Time{})
+		if s.isGone() {
+			_ = s.nc.SetWriteDeadline(longAgo) // as closeConn has set it, maybe a moment ago
+		}
 	}
 }
 
