@@ -57,9 +57,9 @@
 // members wait until the middle has caught up; so a member that floods evicts
 // nobody. A member that is the whole backlog behind while the middle is not is
 // far slower than the room, and is disconnected, after a grace of between 50 ms
-// and 2 s in which it may catch up once and publishing waits. In a room of two, or with exactly half
-// of the members far behind, publishing waits as well, as long as one of those
-// takes anything within 5 s. [Server.Broadcast] never waits.
+// and 2 s in which it may catch up once and publishing waits. In a room of two,
+// or with exactly half of the members far behind, publishing waits as well, as
+// long as one of those takes anything within 30 s. [Server.Broadcast] never waits.
 //
 // A member that takes nothing at all for [WithWriteTimeout] is disconnected
 // however little it is behind. One that vanishes without a word and is owed

@@ -155,11 +155,11 @@ func WithIdleTimeout(d time.Duration) ServerOption {
 //
 // The bound is checked when the room's log grows by a chunk, a 32nd of this but
 // at most 64 KiB, so it is exact to a chunk and what one member published at
-// once, up to 16 messages. Set it to several
-// times the largest message. Over TCP, whose own buffers take megabytes in
-// bursts, a small backlog makes members look slow that are not: keep it at
-// several megabytes. A member that is behind and sends costs up to 32 bytes more
-// for each of its own messages until it has caught up.
+// once, up to 16 messages. Set it to several times the largest message. Over TCP,
+// whose own buffers take megabytes in bursts, a small backlog makes members look
+// slow that are not: keep it at several megabytes. A member that is behind and
+// sends costs up to 32 bytes more for each of its own messages until it has
+// caught up.
 //
 // The default, zero and negative are [DefaultBacklog], 16 MiB.
 func WithBacklog(bytes int) ServerOption {

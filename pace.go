@@ -17,8 +17,9 @@ const (
 	maxGrace = 2 * time.Second
 
 	// tieGrace is how long a room half of which is far behind is held while that
-	// half takes nothing at all.
-	tieGrace = 5 * time.Second
+	// half takes nothing at all. Sockets take bytes in bursts of megabytes, so a
+	// slow reader may seem to take nothing for long.
+	tieGrace = 30 * time.Second
 )
 
 // pace keeps a room at the speed of its middle member. All of it is guarded by

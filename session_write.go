@@ -65,14 +65,13 @@ func (s *session) linger() {
 }
 
 // lingerLonger is linger after messages of the member's were held. One that has
-// sent as much as a backlog since gets no more time: those are not its last
-// messages.
+// sent more since than a connection may have had under way gets no more time.
 func (s *session) lingerLonger() {
 	if !s.deafened() {
 		return
 	}
 	if s.lastBytes == 0 {
-		s.lastBytes = s.published + s.srv.room.backlog
+		s.lastBytes = s.published + recentBytes
 	}
 	if s.published <= s.lastBytes {
 		s.linger()

@@ -102,7 +102,7 @@ func TestFailuresReadWell(t *testing.T) {
 			alice := s.Join("alice")
 			_ = s.Server.Close()
 			alice.WantNothing()
-		}, `chatroomtest: alice: want nothing, got EOF; in the room: nobody; "alice" has left: chatroom: server closed`},
+		}, `chatroomtest: alice: want nothing, got EOF; in the room: nobody`},
 		{"not closed", func(tb testing.TB) {
 			chatroomtest.NewServer(tb).Join("alice").WantClosed()
 		}, `chatroomtest: alice: want the connection closed, but it is open; in the room: ["alice"]`},

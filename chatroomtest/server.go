@@ -407,7 +407,8 @@ func (s *Server) WaitWritten() {
 	}
 }
 
-// names lists the members for a failure, and who has left without a goodbye.
+// names lists the members for a failure, and who has left before the server's end
+// without a goodbye.
 func (s *Server) names() string {
 	var names []string
 	for _, m := range s.Members() {
@@ -417,7 +418,7 @@ func (s *Server) names() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.left {
-		if l.reason != nil {
+		if l.reason != nil && !errors.Is(l.reason, chatroom.ErrServerClosed) {
 			text += fmt.Sprintf("; %q has left: %v", l.member.Name, l.reason)
 		}
 	}

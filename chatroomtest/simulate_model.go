@@ -18,7 +18,7 @@ const (
 
 	// tieLimit is longer than it waits for a half that takes nothing at all, which
 	// may have had a write under way when that began.
-	tieLimit = 11 * time.Second
+	tieLimit = 61 * time.Second
 
 	// batchLimit is more than a server publishes of one member at once: what it
 	// has read, or sixteen messages.
