@@ -31,11 +31,11 @@ type Server struct {
 	// across I/O or a hook.
 	mu        sync.Mutex
 	closing   bool
-	listeners map[*closer]struct{}
+	listeners map[*onceCloser]struct{}
 	sessions  map[*session]struct{}
 	reading   int           // sessions that may publish
 	inHook    int           // sessions that run a hook
-	changed   chan struct{} // closed and replaced when len(sessions) or inHook changes while closing
+	changed   chan struct{} // closed and replaced when, while closing, a session ends or a hook begins
 	refused   uint64
 	accepted  uint64
 }
@@ -75,7 +75,7 @@ func NewServer(opts ...ServerOption) *Server {
 		room:      newRoom(cfg.backlog),
 		ending:    make(chan struct{}),
 		sealed:    make(chan struct{}),
-		listeners: make(map[*closer]struct{}),
+		listeners: make(map[*onceCloser]struct{}),
 		sessions:  make(map[*session]struct{}),
 		changed:   make(chan struct{}),
 	}
@@ -88,7 +88,7 @@ func NewServer(opts ...ServerOption) *Server {
 // as too many open files, are logged and tried again after 5 ms, doubling to a
 // second.
 func (s *Server) Serve(l net.Listener) error {
-	c := &closer{close: sync.OnceValue(l.Close)}
+	c := &onceCloser{close: sync.OnceValue(l.Close)}
 	defer func() { _ = c.close() }() // what matters is why Accept failed
 	if !s.addListener(c) {
 		return ErrServerClosed
@@ -123,10 +123,10 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// A closer closes a listener, once.
-type closer struct{ close func() error }
+// A onceCloser closes a listener, once.
+type onceCloser struct{ close func() error }
 
-func (s *Server) addListener(c *closer) bool {
+func (s *Server) addListener(c *onceCloser) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
@@ -136,7 +136,7 @@ func (s *Server) addListener(c *closer) bool {
 	return true
 }
 
-func (s *Server) removeListener(c *closer) {
+func (s *Server) removeListener(c *onceCloser) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, c)
@@ -256,7 +256,7 @@ func (s *Server) countRefused() {
 }
 
 // Broadcast sends body to every member, as a message from somebody called from,
-// who need not be one. It never waits for a connection and is never held: a
+// who need not be one and whose name no rule looks at. It never waits for a connection and is never held: a
 // program that broadcasts faster than the members read makes slow consumers of
 // them. It keeps no part of body. It returns [ErrFrameTooLarge] if from or body
 // is over [WithMaxMessage], and [ErrServerClosed] when the server is ending.
@@ -343,7 +343,7 @@ func (s *Server) beginEnd() (members []*session) {
 		}
 	}
 	listeners := s.listeners
-	s.listeners = make(map[*closer]struct{})
+	s.listeners = make(map[*onceCloser]struct{})
 	var strangers []*session
 	for sess := range s.sessions {
 		if sess.admitted {

@@ -192,6 +192,48 @@ func ExampleServer_Members() {
 	// 2 members, 1 message of 37 bytes with its name
 }
 
+// A program that wants to know what members say is a member of its own room: a bot
+// over a connection in memory.
+func ExampleNewConn() {
+	listed := make(chan struct{})
+	s := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { listed <- struct{}{} }))
+	defer s.Close()
+	ctx := context.Background()
+	join := func(name string) *chatroom.Conn {
+		theirs, ours := net.Pipe()
+		go func() { _ = s.ServeConn(ctx, ours) }()
+		c, err := chatroom.NewConn(ctx, theirs, name)
+		if err != nil {
+			log.Fatal(err)
+		}
+		<-listed
+		return c
+	}
+	bot := join("bot")
+	go func() {
+		for m, err := range bot.Messages(ctx) {
+			if err != nil {
+				return // the room has closed
+			}
+			if string(m.Body) == "/time" {
+				_ = bot.Send(ctx, []byte("it is late, "+m.From))
+			}
+		}
+	}()
+
+	alice := join("alice")
+	defer alice.Close()
+	if err := alice.Send(ctx, []byte("/time")); err != nil {
+		log.Fatal(err)
+	}
+	m, err := alice.Receive(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s > %s\n", m.From, m.Body)
+	// Output: bot > it is late, alice
+}
+
 // A receive that waits for too long can be given up, and loses nothing.
 func ExampleConn_Receive() {
 	listed := make(chan struct{})

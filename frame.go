@@ -80,13 +80,14 @@ func isSpace(c byte) bool {
 
 // ReadFrame reads one frame from r and returns its payload, which belongs to
 // the caller. It blocks until the frame is complete, and takes nothing from r
-// beyond it. A payload longer than max bytes is [ErrFrameTooLarge]; a negative
-// max is no limit. Memory grows with the bytes that arrive, not with the length
-// that the header announces.
+// beyond it. A payload longer than limit bytes is [ErrFrameTooLarge]; with a
+// limit of zero only empty ones are taken, and a negative one is none. Memory
+// grows with the bytes that arrive, not with the length that the header
+// announces.
 //
 // A stream that ends before the first byte of a header is [io.EOF]; one that
 // ends later is [io.ErrUnexpectedEOF]. Other errors of r are wrapped.
-func ReadFrame(r io.Reader, max int) ([]byte, error) {
+func ReadFrame(r io.Reader, limit int) ([]byte, error) {
 	var header [headerLen]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
 		if err == io.EOF {
@@ -94,10 +95,10 @@ func ReadFrame(r io.Reader, max int) ([]byte, error) {
 		}
 		return nil, fmt.Errorf("chatroom: read frame header: %w", err)
 	}
-	if max < 0 {
-		max = maxLength
+	if limit < 0 {
+		limit = maxLength
 	}
-	n, err := decodeHeader(header[:], max)
+	n, err := decodeHeader(header[:], limit)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func main() {
 }
 
 func run() error {
-	quick := flag.Bool("quick", false, "one short round of what tells most: a first answer, in two minutes")
+	quick := flag.Bool("quick", false, "one short round of what tells most: a first answer, in about a minute")
 	moment := flag.Bool("moment", false, "run each scenario for a moment, at a tenth of its size: shows that all works, and measures nothing")
 	rounds := flag.Int("rounds", 3, "how often to measure each figure")
 	duration := flag.Duration("duration", time.Second, "how long to measure each time")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -110,18 +111,21 @@ func unlessLeft(ctx context.Context, err error) error {
 	return err
 }
 
-// roomEnd tells what err, with which Receive ended, means to somebody to whom
-// any, or no, message had come.
-func roomEnd(err error, any bool) error {
+// verdict is more than a server takes to reject a name.
+const verdict = 5 * time.Second
+
+// roomEnd tells what err, with which Receive ended, means to somebody who must
+// have been in the room by then, or who may not have been.
+func roomEnd(err error, in bool) error {
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		err = errno // without what was being read from where to where
 	}
 	switch {
-	case err == io.EOF && any:
+	case err == io.EOF && in:
 		return errRoomClosed
 	case err == io.EOF:
 		return errEarlyEnd
-	case any:
+	case in:
 		return fmt.Errorf("the connection to the server broke: %w", err)
 	default:
 		return fmt.Errorf("the connection to the server broke before any message came (is the name allowed?): %w", err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"syscall"
+	"time"
 
 	"example.com/chatroom"
 )
@@ -147,10 +148,11 @@ func (l *lines) write(conn *chatroom.Conn, ended chan<- error) {
 func (l *lines) receive(conn *chatroom.Conn, out *output, received chan<- error) {
 	defer out.close()
 	var line []byte
+	joined := time.Now()
 	for any := false; ; any = true {
 		m, err := conn.Receive(context.Background())
 		if err != nil {
-			received <- roomEnd(err, any)
+			received <- roomEnd(err, any || time.Since(joined) > verdict)
 			return
 		}
 		line = append(line[:0], l.paint.name(m.From, visibleName(m.From))...)

@@ -141,10 +141,11 @@ func (s *screen) send(conn *chatroom.Conn, typed <-chan string, left chan<- stru
 // own, which ends with conn.
 func (s *screen) receive(conn *chatroom.Conn, ended chan<- error) {
 	defer s.restoreOnPanic()
+	joined := time.Now()
 	for any := false; ; any = true {
 		m, err := conn.Receive(context.Background())
 		if err != nil {
-			ended <- roomEnd(err, any)
+			ended <- roomEnd(err, any || time.Since(joined) > verdict)
 			return
 		}
 		s.show(s.format(m))

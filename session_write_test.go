@@ -84,3 +84,81 @@ func TestLastWordsBehindAJoinHook(t *testing.T) {
 		bob.Want("goner", "last words")
 	})
 }
+
+// A layeredConn does what TLS does with a write that meets its deadline: nothing
+// can be written any more.
+type layeredConn struct {
+	net.Conn
+	broken atomic.Bool
+}
+
+func (c *layeredConn) NetConn() net.Conn { return c.Conn }
+
+func (c *layeredConn) Write(p []byte) (int, error) {
+	if c.broken.Load() {
+		return 0, os.ErrInvalid
+	}
+	n, err := c.Conn.Write(p)
+	c.broken.Store(err != nil)
+	return n, err
+}
+
+// Over a layer, too, a member may take its time with a long message, as long as
+// it takes a record's worth within the write timeout.
+func TestSlowReaderOverALayer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 200_000
+		s := chatroomtest.NewServer(t, chatroom.WithWriteTimeout(time.Minute))
+		near, far := net.Pipe()
+		go func() { _ = s.ServeConn(t.Context(), &layeredConn{Conn: far}) }()
+		alice := s.RawConn(near)
+		alice.SendFrame("alice")
+		s.WantMembers("alice")
+		require.NoError(t, s.Broadcast("host", make([]byte, size)))
+		for left := 2*len("0000000000") + len("host") + size; left > 0; time.Sleep(2 * time.Second) {
+			n, err := alice.Read(make([]byte, 1000)) // a record in half a minute
+			require.NoError(t, err)
+			left -= n
+		}
+		s.WantMembers("alice")
+	})
+}
+
+// A closingConn tells that it is being closed.
+type closingConn struct {
+	net.Conn
+	closing func()
+}
+
+func (c closingConn) Close() error {
+	c.closing()
+	return c.Conn.Close()
+}
+
+// A peer that finds itself hung up on is not in the room any more.
+func TestUnlistedBeforeItIsHungUpOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t)
+		near, far := net.Pipe()
+		listed := -1
+		nc := closingConn{far, func() { listed = len(s.Members()) }}
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- s.ServeConn(ctx, nc) }()
+		s.RawConn(near).SendFrame("alice")
+		s.WantMembers("alice")
+		cancel()
+		require.ErrorIs(t, <-served, context.Canceled)
+		assert.Zero(t, listed)
+	})
+}
+
+// What reads of the system's own connections return looks as if the connections
+// had returned it.
+func TestReadErrorNamesTheRead(t *testing.T) {
+	reasons := make(chan error, 1)
+	l := listenTCP(t)
+	newBareServer(t, l, chatroom.WithIdleTimeout(10*time.Millisecond), chatroom.WithOnLeave(func(_ chatroom.Member, reason error) { reasons <- reason }))
+	joinBare(t, l, "alice")
+	require.ErrorContains(t, receive(t, reasons, "the leave"), ": read tcp ")
+}
