@@ -11,11 +11,13 @@ import (
 	"math/big"
 	"net"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -144,4 +146,36 @@ func byteSize(n int) string {
 		return fmt.Sprintf("%dKiB", n>>10)
 	}
 	return fmt.Sprintf("%dB", n)
+}
+
+// newBareServer serves l without the harness.
+func newBareServer(t testing.TB, l net.Listener, opts ...chatroom.ServerOption) *chatroom.Server {
+	t.Helper()
+	s := chatroom.NewServer(opts...)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		assert.NoError(t, s.Shutdown(testContext(t)))
+		assert.ErrorIs(t, <-served, chatroom.ErrServerClosed)
+	})
+	return s
+}
+
+// joinBare connects to l as a member of that name, without the client.
+func joinBare(t testing.TB, l net.Listener, name string) net.Conn {
+	t.Helper()
+	nc, err := new(net.Dialer).DialContext(context.Background(), l.Addr().Network(), l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = nc.Close() })
+	_, err = nc.Write(chatroom.AppendFrame(nil, []byte(name)))
+	require.NoError(t, err)
+	return nc
+}
+
+func waitForMembers(t testing.TB, s *chatroom.Server, n int) {
+	t.Helper()
+	for ctx := testContext(t); s.Stats().Members < n; {
+		require.NoError(t, ctx.Err(), "not all have joined")
+		runtime.Gosched()
+	}
 }

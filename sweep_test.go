@@ -4,12 +4,10 @@ package chatroom_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"testing"
 
@@ -164,38 +162,6 @@ func TestResetMetByAWrite(t *testing.T) {
 				require.Error(t, receive(t, reasons, "a leave"), "the leave of member %d", i)
 			}
 		})
-	}
-}
-
-// newBareServer serves l without the harness.
-func newBareServer(t testing.TB, l net.Listener, opts ...chatroom.ServerOption) *chatroom.Server {
-	t.Helper()
-	s := chatroom.NewServer(opts...)
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	t.Cleanup(func() {
-		assert.NoError(t, s.Shutdown(testContext(t)))
-		assert.ErrorIs(t, <-served, chatroom.ErrServerClosed)
-	})
-	return s
-}
-
-// joinBare connects to l as a member of that name, without the client.
-func joinBare(t testing.TB, l net.Listener, name string) net.Conn {
-	t.Helper()
-	nc, err := new(net.Dialer).DialContext(context.Background(), l.Addr().Network(), l.Addr().String())
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = nc.Close() })
-	_, err = nc.Write(chatroom.AppendFrame(nil, []byte(name)))
-	require.NoError(t, err)
-	return nc
-}
-
-func waitForMembers(t testing.TB, s *chatroom.Server, n int) {
-	t.Helper()
-	for ctx := testContext(t); s.Stats().Members < n; {
-		require.NoError(t, ctx.Err(), "not all have joined")
-		runtime.Gosched()
 	}
 }
 

@@ -92,7 +92,9 @@ func TestChaos(t *testing.T) {
 				assert.Fail(t, "a goroutine is left", "%s", goroutine)
 			}
 		}
-		assert.True(t, strings.Contains(stacks, ".(*Server).Serve("), "the stacks are the server's")
+		if !strings.Contains(stacks, ".(*Server).Serve(") { // Contains would print them all
+			assert.Fail(t, "these are not the server's stacks")
+		}
 	})
 }
 
