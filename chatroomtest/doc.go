@@ -39,7 +39,8 @@
 // # Which tool answers which question
 //
 //	What do my hooks do?                        NewServer, Join, Want
-//	... with the options of my own listener?    NewServerOn
+//	... over my own listener?                   NewServerOn
+//	... when they need the server itself?       WithServer
 //	... when a client is refused?               WantRefused
 //	... an hour later?                          a synctest bubble
 //	... when a client hangs, is slow, is cut?   Stall, Bandwidth, Latency, LimitData, Reset
