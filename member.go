@@ -79,8 +79,8 @@ type member struct {
 	waiters []*waiter // who waits for it to be written to
 
 	// The member's part in room.pace.
-	far, late, stuck bool
-	lag              *lag // set while far
+	far, late, owed, stuck bool
+	lag                    *lag // set while far
 }
 
 // A lag is what the room's pace remembers of a member that is far behind.

@@ -37,6 +37,10 @@ const (
 // nothing since it was far behind is counted in, so one that does not read at
 // all costs a room with a large backlog nothing.
 //
+// A member that the sweep serves has taken all that it was given: when it is a
+// whole backlog behind, it is the server that is slow. The room is held until the
+// sweep has caught up with such a member, or found that it is slow itself.
+//
 // Exactly half of the members is all who listen in a room of two. The room is
 // held for them as well, but only as long as they take something now and then:
 // one that takes nothing for tieGrace is stuck and no longer counts.
@@ -45,6 +49,7 @@ type pace struct {
 	gate  chan struct{} // closed by the release; replaced by each hold
 	far   int           // members more than half a backlog behind
 	late  int           // those of them that are waited for
+	owed  int           // those of them that the sweep has kept waiting
 	stuck int           // those of them that took nothing during a tie
 	grace *time.Timer   // runs while somebody is waited for
 	tie   *time.Timer   // runs while a tie is what holds the room
@@ -65,8 +70,8 @@ type pace struct {
 func (r *room) checkPaceLocked(from int64, patient bool) {
 	r.watched.Store(true) // before positions are read, so that no progress is missed
 	now := time.Now()
-	grace := min(max(r.clockLocked(now), minGrace), maxGrace)
-	r.pace.far, r.pace.late, r.pace.stuck = 0, 0, 0
+	grace := r.graceLocked(now)
+	r.pace.far, r.pace.late, r.pace.owed, r.pace.stuck = 0, 0, 0, 0
 	var slow []*member
 	for e := r.members.Front(); e != nil; e = e.Next() {
 		m := e.Value.(*member)
@@ -80,14 +85,15 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 		}
 		// What this call appended makes nobody a slow consumer, however long.
 		over := from-pos > r.backlog
-		if over && m.lag.until.IsZero() {
+		m.owed = over && patient && m.sweeps && m.at >= 0
+		if over && !m.owed && m.lag.until.IsZero() {
 			m.lag.until = now.Add(grace)
 			if pos == m.lag.pos {
 				m.lag.until = m.lag.since.Add(grace)
 			}
 		}
-		m.late = over && patient && now.Before(m.lag.until)
-		if over && !m.late {
+		m.late = over && !m.owed && patient && now.Before(m.lag.until)
+		if over && !m.late && !m.owed {
 			if m.out.evict(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.backlog)) {
 				r.counts.slow++
 			}
@@ -108,6 +114,24 @@ func (r *room) checkPaceLocked(from int64, patient bool) {
 	}
 	r.repaceLocked()
 	r.watchLocked()
+}
+
+// graceLocked returns how long a late member is waited for. r.mu must be held.
+func (r *room) graceLocked(now time.Time) time.Duration {
+	return min(max(r.clockLocked(now), minGrace), maxGrace)
+}
+
+// lateLocked says that m, with which the sweep was to catch up, is slow itself.
+// r.mu must be held.
+func (r *room) lateLocked(m *member) {
+	if !m.owed {
+		return
+	}
+	r.markLocked(m, -1)
+	now := time.Now()
+	m.owed, m.late, m.lag.until = false, true, now.Add(r.graceLocked(now))
+	r.markLocked(m, +1)
+	r.repaceLocked()
 }
 
 // clockLocked notes how far the log has grown, and returns how long the last
@@ -135,6 +159,9 @@ func (r *room) markLocked(m *member, by int) {
 	if m.late {
 		r.pace.late += by
 	}
+	if m.owed {
+		r.pace.owed += by
+	}
 	if m.stuck {
 		r.pace.stuck += by
 	}
@@ -143,7 +170,7 @@ func (r *room) markLocked(m *member, by int) {
 // unmarkLocked takes m out of the pace. r.mu must be held.
 func (r *room) unmarkLocked(m *member) {
 	r.markLocked(m, -1)
-	m.far, m.late, m.stuck, m.lag = false, false, false, nil
+	m.far, m.late, m.owed, m.stuck, m.lag = false, false, false, false, nil
 }
 
 // posLocked returns the position up to which m has been written to.
@@ -156,7 +183,7 @@ func (r *room) posLocked(m *member) int64 {
 
 func (r *room) mustHoldLocked() bool {
 	return r.state == roomOpen &&
-		(2*r.pace.far > r.members.Len() || r.pace.late > 0 || r.tiedLocked())
+		(2*r.pace.far > r.members.Len() || r.pace.late > 0 || r.pace.owed > 0 || r.tiedLocked())
 }
 
 func (r *room) tiedLocked() bool {

@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,7 +154,7 @@ func modelHistory(t *testing.T, seed uint64) {
 // checkRoom compares what the room keeps count of with a recount.
 func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 	t.Helper()
-	far, late, stuck := 0, 0, 0
+	far, late, owed, stuck := 0, 0, 0, 0
 	for e := r.members.Front(); e != nil; e = e.Next() {
 		m := e.Value.(*member)
 		if m.far {
@@ -163,6 +164,10 @@ func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 		if m.late {
 			late++
 			require.True(t, m.far, "seed %d step %d: late and not far", seed, step)
+		}
+		if m.owed {
+			owed++
+			require.True(t, m.far && !m.late && m.at >= 0, "seed %d step %d: owed, and not by the sweep", seed, step)
 		}
 		if m.stuck {
 			stuck++
@@ -177,7 +182,7 @@ func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 			require.Nil(t, m.cur.chunk, "seed %d step %d: an idle member pins the log", seed, step)
 		}
 	}
-	require.Equal(t, []int{far, late, stuck}, []int{r.pace.far, r.pace.late, r.pace.stuck}, "seed %d step %d: far, late, stuck", seed, step)
+	require.Equal(t, []int{far, late, owed, stuck}, []int{r.pace.far, r.pace.late, r.pace.owed, r.pace.stuck}, "seed %d step %d: far, late, owed, stuck", seed, step)
 	if r.pace.held {
 		require.True(t, r.mustHoldLocked(), "seed %d step %d: held without a reason", seed, step)
 	}
@@ -188,6 +193,94 @@ func checkRoom(t *testing.T, r *room, seed uint64, step int) {
 		require.NotNil(t, r.pace.tie, "seed %d step %d: a tie without a timer", seed, step)
 	}
 	require.Equal(t, r.pace.held || r.waiting > 0, r.watched.Load(), "seed %d step %d: watched", seed, step)
+}
+
+// The sweep serves its members in turn, also when each would take much more: a
+// room that is ahead of its sweep does not leave the last of them behind.
+func TestSweepIsFair(t *testing.T) {
+	const messages, size = 300, 10_000
+	r := newRoom(DefaultBacklog)
+	r.sweeping = true // the test sweeps
+	members := make([]*modelMember, 3)
+	got := make([]int, len(members))
+	for i := range members {
+		m := &modelMember{member: &member{at: -1}}
+		m.out, m.sweeps = m, true
+		m.take = func(p []byte) int {
+			got[i] += len(p)
+			require.LessOrEqual(t, got[i]-slices.Min(got), sweepQuantum+maxChunk, "member %d is ahead of others", i)
+			return len(p)
+		}
+		require.NoError(t, r.join(m.member))
+		members[i] = m
+	}
+	prefix := AppendFrame(nil, []byte("host"))
+	for range messages {
+		require.NoError(t, r.broadcast(prefix, make([]byte, size)))
+	}
+	round := sweepRounds.Get().(*sweepRound)
+	for r.startRound(round) {
+		round.run()
+	}
+	for i := range got {
+		require.Equal(t, messages*(len(prefix)+headerLen+size), got[i], "member %d", i)
+	}
+}
+
+// When the sweep is a whole backlog behind, its members are not slow: the room is
+// held until it has caught up, and one that then takes nothing has its grace.
+func TestSweepBehindEvictsNobody(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			const backlog = 64 << 10
+			r := newRoom(backlog)
+			r.sweeping = true // the test sweeps
+			members := make([]*modelMember, 5)
+			for i := range members {
+				m := &modelMember{member: &member{at: -1}}
+				m.prefix = AppendFrame(nil, []byte("name"))
+				m.out, m.sweeps = m, i < 2 // more than half are at the end of the log
+				m.take = func(p []byte) int {
+					if slow && i == 0 {
+						return 0
+					}
+					return len(p)
+				}
+				require.NoError(t, r.join(m.member))
+				members[i] = m
+			}
+			held := func() bool {
+				var st Stats
+				r.stats(&st)
+				return st.Held
+			}
+			for !held() {
+				require.NoError(t, r.publish(members[4].member, [][]byte{make([]byte, 1000)}))
+				for _, m := range members[2:4] {
+					for run := r.next(m.member); len(run) > 0; run = r.next(m.member) {
+						r.wrote(m.member, len(run))
+					}
+				}
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			require.True(t, held(), "for as long as the sweep takes")
+			round := sweepRounds.Get().(*sweepRound)
+			for r.startRound(round) {
+				round.run()
+			}
+			if slow {
+				require.True(t, held())
+				time.Sleep(maxGrace)
+				synctest.Wait()
+			}
+			require.False(t, held())
+			require.NoError(t, r.publish(members[4].member, [][]byte{make([]byte, 3000)}))
+			require.Equal(t, slow, members[0].evicted)
+			require.False(t, members[1].evicted)
+			r.end() // stops the timers
+		})
+	}
 }
 
 // A member that was waited for and has caught up is waited for again, also if it

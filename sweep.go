@@ -12,6 +12,11 @@ const (
 
 	// sweepStride is how many members one of them takes at a time.
 	sweepStride = 32
+
+	// sweepQuantum is how many bytes a visit writes, give or take a chunk, before
+	// it is the next member's turn: one that takes whatever comes would keep a
+	// visit for as long as the room is ahead of its sweep.
+	sweepQuantum = 2 * maxChunk
 )
 
 // sweep writes what is owed to the swept members, each in turn and without
@@ -25,6 +30,7 @@ const (
 func (r *room) sweep() {
 	defer r.sweeper.Done()
 	round := sweepRounds.Get().(*sweepRound)
+	round.unfinished.Store(false)
 	defer sweepRounds.Put(round)
 	for {
 		// What other members have sent is on its way to be published: a round that
@@ -37,8 +43,9 @@ func (r *room) sweep() {
 	}
 }
 
-// startRound makes a round of the swept members, up to the end of the log. If
-// they are owed nothing it reports false, and the sweep must end.
+// startRound makes a round of the swept members, up to the end of the log, after
+// the one before. If they are owed nothing it reports false, and the sweep must
+// end.
 func (r *room) startRound(round *sweepRound) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -47,10 +54,11 @@ func (r *room) startRound(round *sweepRound) bool {
 	}
 	clear(r.departed)
 	r.departed = r.departed[:0]
-	if r.sweptTo == r.log.end || len(r.swept) == 0 {
+	if (r.sweptTo == r.log.end && !round.unfinished.Load()) || len(r.swept) == 0 {
 		r.sweeping = false
 		return false
 	}
+	round.unfinished.Store(false)
 	r.sweptTo = r.log.end
 	round.room, round.upTo = r, r.log.end
 	round.members = append(round.members, r.swept...)
@@ -64,6 +72,8 @@ type sweepRound struct {
 	members []*member
 	upTo    int64
 	help    func() // bound once, so that starting it needs no memory
+
+	unfinished atomic.Bool // somebody is owed more and would have taken it
 
 	next    atomic.Int64   // index of the first member that nobody has taken
 	helpers sync.WaitGroup // the goroutines that run help
@@ -102,15 +112,17 @@ func (s *sweepRound) visitSome() {
 			return
 		}
 		for _, m := range s.members[from:min(to, len(s.members))] {
-			s.room.visit(m, s.upTo)
+			if !s.room.visit(m, s.upTo) {
+				s.unfinished.Store(true)
+			}
 		}
 	}
 }
 
 // visit writes to m what it is owed, at least up to upTo unless it does not take
-// that much.
-func (r *room) visit(m *member, upTo int64) {
-	for done := false; !done; {
+// that much. It reports false if it has left off because it is others' turn.
+func (r *room) visit(m *member, upTo int64) (finished bool) {
+	for quantum := sweepQuantum; !finished && quantum > 0; {
 		run := r.next(m)
 		n := 0
 		if len(run) > 0 {
@@ -118,13 +130,15 @@ func (r *room) visit(m *member, upTo int64) {
 			if n, err = m.out.tryWrite(run); err != nil || n < len(run) {
 				r.wrote(m, n)
 				r.leaveSweep(m)
-				return
+				return true
 			}
 		}
 		r.wrote(m, n) // also when it has only passed messages of its own
-		done = n == 0 || m.cur.pos() >= upTo
+		quantum -= n
+		finished = n == 0 || m.cur.pos() >= upTo
 	}
 	m.dropScratch()
+	return finished
 }
 
 // leaveSweep gives m a writer of its own, if it is still listed. The writer meets
@@ -135,6 +149,7 @@ func (r *room) leaveSweep(m *member) {
 	if listed {
 		r.unrestLocked(m)
 		m.writer.Add(1)
+		r.lateLocked(m)
 	}
 	r.mu.Unlock()
 	if !listed {

@@ -54,10 +54,10 @@ func TestChaos(t *testing.T) {
 	t.Run("goes back to where it began", func(t *testing.T) {
 		p := startProcess(t, binary)
 		began := p.files()
-		chaos(t, p.addr, clients, wave, rand.Uint64())
+		chaos(t, p, clients, wave, rand.Uint64())
 		p.awaitFiles(began)
 		first := p.resident()
-		chaos(t, p.addr, clients, wave, rand.Uint64())
+		chaos(t, p, clients, wave, rand.Uint64())
 		p.awaitFiles(began)
 		second := p.awaitResident(first + first/4 + 16<<20)
 		t.Logf("resident: %d MiB after the first wave, %d MiB after the second", first>>20, second>>20)
@@ -81,7 +81,7 @@ func TestChaos(t *testing.T) {
 	t.Run("leaves no goroutine", func(t *testing.T) {
 		p := startProcess(t, binary)
 		began := p.files()
-		chaos(t, p.addr, clients/10, wave/10, rand.Uint64())
+		chaos(t, p, clients/10, wave/10, rand.Uint64())
 		p.awaitFiles(began)
 		require.NoError(t, p.cmd.Process.Signal(syscall.SIGQUIT)) // prints all stacks
 		assert.Error(t, p.wait())
@@ -103,9 +103,10 @@ type process struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	addr   string
-	stderr bytes.Buffer // valid once ended is closed
+	stderr bytes.Buffer // valid once ended is closed, as are those below
+	left   []string
 	ended  chan struct{}
-	status error // valid once ended is closed
+	status error
 }
 
 func startProcess(t testing.TB, binary string) *process {
@@ -124,7 +125,7 @@ func startProcess(t testing.TB, binary string) *process {
 	p.addr = addr
 	go func() { // ends with the process
 		defer close(p.ended)
-		keepEnd(&p.stderr, lines)
+		p.keepEnd(lines)
 		p.status = p.cmd.Wait()
 	}()
 	t.Cleanup(func() {
@@ -134,17 +135,20 @@ func startProcess(t testing.TB, binary string) *process {
 	return p
 }
 
-// keepEnd reads r to its end and keeps the last of it: the log is long.
-func keepEnd(dst *bytes.Buffer, r io.Reader) {
+// keepEnd reads r to its end and keeps the last of it, for the log is long, and
+// the lines that say why a survivor left.
+func (p *process) keepEnd(r *bufio.Reader) {
 	const most = 1 << 20
-	part := make([]byte, 64<<10)
 	for {
-		n, err := r.Read(part)
-		dst.Write(part[:n])
-		if dst.Len() > 2*most {
-			dst.Next(dst.Len() - most)
+		line, err := r.ReadSlice('\n')
+		if bytes.Contains(line, []byte("msg=closed")) && bytes.Contains(line, []byte("survivor")) {
+			p.left = append(p.left, string(line))
 		}
-		if err != nil {
+		p.stderr.Write(line)
+		if p.stderr.Len() > 2*most {
+			p.stderr.Next(p.stderr.Len() - most)
+		}
+		if err != nil && err != bufio.ErrBufferFull {
 			return
 		}
 	}
@@ -203,12 +207,12 @@ func (p *process) awaitResident(limit int) int {
 
 // chaos lets clients misbehave for as long as d, and checks what the survivors
 // received.
-func chaos(t *testing.T, addr string, clients int, d time.Duration, seed uint64) {
+func chaos(t *testing.T, p *process, clients int, d time.Duration, seed uint64) {
 	t.Helper()
 	t.Logf("seed %d", seed)
 	var witnesses [survivors]*witness
 	for i := range witnesses {
-		witnesses[i] = newWitness(t, addr, i)
+		witnesses[i] = newWitness(t, p.addr, i)
 	}
 	var all sync.WaitGroup
 	stop := make(chan struct{})
@@ -226,23 +230,34 @@ func chaos(t *testing.T, addr string, clients int, d time.Duration, seed uint64)
 		chaotic.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(i)))
 			for time.Now().Before(deadline) {
-				misbehave(addr, rng, lives.Add(1), deadline)
+				misbehave(p.addr, rng, lives.Add(1), deadline)
 			}
 		})
 	}
 	chaotic.Wait()
 	close(stop)
 	all.Wait()
-	for _, w := range witnesses {
-		_ = w.nc.Close()
+	var failures []string
+	for i, w := range witnesses {
+		if w.failure != "" {
+			failures = append(failures, fmt.Sprintf("survivor %d: %s", i, w.failure))
+		}
+	}
+	if len(failures) > 0 {
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // prints all stacks
+		_ = p.wait()
+		_, stacks, _ := strings.Cut(p.stderr.String(), "SIGQUIT")
+		require.Fail(t, strings.Join(failures, "\n"), "%s\n%s", p.left, stacks)
 	}
 	for i, w := range witnesses {
-		require.Empty(t, w.failure, "survivor %d", i)
 		next := witnesses[(i+1)%survivors]
 		ours, theirs := w.without(next.number), next.without(i)
 		both := min(len(ours), len(theirs)) // one may have joined before the other
 		require.NotZero(t, both)
 		require.Equal(t, ours[len(ours)-both:], theirs[len(theirs)-both:], "survivors %d and %d disagree on the order", i, next.number)
+	}
+	for _, w := range witnesses {
+		_ = w.nc.Close()
 	}
 	t.Logf("%d lives", lives.Load())
 }
