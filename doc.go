@@ -59,7 +59,9 @@
 // far slower than the room, and is disconnected, after a grace of between 50 ms
 // and 2 s in which it may catch up once and publishing waits. In a room of two,
 // or with exactly half of the members far behind, publishing waits as well, as
-// long as one of those takes anything within 30 s. [Server.Broadcast] never waits.
+// long as one of those takes anything within 30 s; and while it is the server that
+// has no time to write, so that members are behind who would take more.
+// [Server.Broadcast] never waits.
 //
 // A member that takes nothing at all for [WithWriteTimeout] is disconnected
 // however little it is behind. One that vanishes without a word and is owed

@@ -18,7 +18,7 @@ type chunkLog struct {
 
 	// Owned by the appender.
 	end  int64  // position after the last byte
-	tail *chunk // nil until the first append
+	tail *chunk // nil until the first cursor
 	fill int    // bytes in tail
 }
 
@@ -29,16 +29,13 @@ type chunk struct {
 	next      atomic.Pointer[chunk] // set once published is final
 }
 
-// append copies one unit, given in parts, to the end of the log, and reports
-// whether that took another chunk. Cursors may see it from now on, and do see it
-// after publish.
+// append copies one unit, given in parts, to the end of the log, where a cursor
+// has been before, and reports whether that took another chunk. Cursors may see it
+// from now on, and do see it after publish.
 func (l *chunkLog) append(parts ...[]byte) (grew bool) {
 	size := 0
 	for _, p := range parts {
 		size += len(p)
-	}
-	if l.tail == nil {
-		l.start()
 	}
 	if l.fill+size > len(l.tail.buf) {
 		l.grow(size)
@@ -49,11 +46,6 @@ func (l *chunkLog) append(parts ...[]byte) (grew bool) {
 	}
 	l.end += int64(size)
 	return grew
-}
-
-// start adds the first chunk.
-func (l *chunkLog) start() {
-	l.tail = &chunk{buf: make([]byte, min(minChunk, l.chunkSize))}
 }
 
 // grow adds a chunk that holds size bytes.
@@ -73,7 +65,7 @@ func (l *chunkLog) publish() { l.tail.published.Store(int64(l.fill)) }
 // cursor returns a cursor at the end of the log.
 func (l *chunkLog) cursor() cursor {
 	if l.tail == nil {
-		l.start()
+		l.tail = &chunk{buf: make([]byte, min(minChunk, l.chunkSize))}
 	}
 	return cursor{chunk: l.tail, off: l.fill}
 }
