@@ -6,22 +6,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 )
 
-const (
-	// dialTimeout is how long the network may take to connect, a TLS handshake
-	// included.
-	dialTimeout = 30 * time.Second
-
-	// probeTimeout is how long a server may take to answer on a Unix socket.
-	probeTimeout = time.Second
-)
+// dialTimeout is how long the network may take to connect, a TLS handshake
+// included.
+const dialTimeout = 30 * time.Second
 
 // An address is where a room is: HOST:PORT, unix:PATH or tls:HOST:PORT.
 type address struct {
@@ -61,12 +54,13 @@ func (a address) String() string {
 	return a.addr
 }
 
-// listen listens on a, with config if it is a TLS address.
-func (a address) listen(config *tls.Config) (net.Listener, error) {
-	l, err := net.Listen(a.network, a.addr)
-	if a.network == "unix" && errors.Is(err, errAddrInUse) && removeStale(a.addr) == nil {
-		l, err = net.Listen(a.network, a.addr)
+// listen listens on a, with config if it is a TLS address. The end of ctx stops
+// it from waiting for a name server.
+func (a address) listen(ctx context.Context, config *tls.Config) (net.Listener, error) {
+	if a.network == "unix" {
+		return listenSocket(ctx, a.addr)
 	}
+	l, err := new(net.ListenConfig).Listen(ctx, a.network, a.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -74,28 +68,6 @@ func (a address) listen(config *tls.Config) (net.Listener, error) {
 		l = tls.NewListener(l, config)
 	}
 	return l, nil
-}
-
-// removeStale removes the socket file at path if no server answers there: one
-// that crashed left it. Two servers that start at once on the same stale file
-// may both do so, and the one that listens last has it.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s: not a socket", path)
-	}
-	c, err := net.DialTimeout("unix", path, probeTimeout)
-	if err == nil {
-		_ = c.Close() // it was only to see whether somebody answers
-		return fmt.Errorf("%s: in use", path)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
-	}
-	return os.Remove(path)
 }
 
 // serverTLS loads the certificate that a server shows.

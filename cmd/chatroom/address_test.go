@@ -1,9 +1,6 @@
 package main
 
 import (
-	"net"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,49 +30,4 @@ func TestParseAddress(t *testing.T) {
 		_, err := parseAddress(bad)
 		assert.ErrorContains(t, err, "address", bad)
 	}
-}
-
-// socketPath returns a path that is short enough for a Unix socket, which the
-// test's own temporary directory need not be.
-func socketPath(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "room")
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
-	return filepath.Join(dir, "s")
-}
-
-func TestStaleSocketIsReplaced(t *testing.T) {
-	path := socketPath(t)
-	crashed, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	require.NoError(t, err)
-	crashed.SetUnlinkOnClose(false)
-	require.NoError(t, crashed.Close())
-	require.FileExists(t, path)
-
-	l, err := address{network: "unix", addr: path}.listen(nil)
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	assert.NoFileExists(t, path)
-}
-
-func TestSocketInUseIsNotReplaced(t *testing.T) {
-	a := address{network: "unix", addr: socketPath(t)}
-	l, err := a.listen(nil)
-	require.NoError(t, err)
-	defer l.Close()
-
-	_, err = a.listen(nil)
-	assert.ErrorIs(t, err, errAddrInUse)
-	assert.FileExists(t, a.addr)
-}
-
-func TestFileIsNotReplaced(t *testing.T) {
-	a := address{network: "unix", addr: socketPath(t)}
-	require.NoError(t, os.WriteFile(a.addr, []byte("precious"), 0o600))
-	_, err := a.listen(nil)
-	assert.ErrorIs(t, err, errAddrInUse)
-	got, err := os.ReadFile(a.addr)
-	require.NoError(t, err)
-	assert.Equal(t, "precious", string(got))
 }

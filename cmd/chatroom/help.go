@@ -39,7 +39,7 @@ goes and what is said.
 
 An ADDR is HOST:PORT, unix:PATH or tls:HOST:PORT. An empty HOST is every
 interface of this machine. The socket file that a crashed server left at PATH
-is replaced; it is removed at the end.
+is replaced; its own is removed at the end.
 
 The first SIGINT (Ctrl-C) or SIGTERM stops taking messages and sends out those
 that the members are still owed, for up to 10 seconds. The second ends it at

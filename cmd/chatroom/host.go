@@ -28,7 +28,7 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	if *name, err = userName(fs.Name(), *name); err != nil {
 		return err
 	}
-	ls, failed, err := where.listen()
+	ls, failed, err := where.listen(ctx)
 	switch {
 	case errors.Is(err, errAddrInUse):
 		hint := "chatroom join"

@@ -68,7 +68,7 @@ func (f *listenFlags) needTLS() bool {
 
 // listen listens on all the addresses, or on none. When it fails it also says
 // where.
-func (f *listenFlags) listen() (ls []net.Listener, failed address, err error) {
+func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, failed address, err error) {
 	var config *tls.Config
 	if f.needTLS() {
 		if config, err = serverTLS(f.cert, f.key); err != nil {
@@ -76,7 +76,7 @@ func (f *listenFlags) listen() (ls []net.Listener, failed address, err error) {
 		}
 	}
 	for _, a := range f.addrs {
-		l, err := a.listen(config)
+		l, err := a.listen(ctx, config)
 		if err != nil {
 			for _, l := range ls {
 				_ = l.Close() // nobody has connected
@@ -101,7 +101,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 	if err := where.check(); err != nil {
 		return &usageError{fs.Name(), err}
 	}
-	ls, _, err := where.listen()
+	ls, _, err := where.listen(ctx)
 	if err != nil {
 		return err
 	}
