@@ -29,7 +29,8 @@ command line.
 	"serve": `Usage: chatroom serve [-addr ADDR]... [-cert FILE -key FILE] [-quiet]
 
 Hosts a room until interrupted, and logs to the standard error who comes and
-goes and what is said.
+goes and what is said. Up to 1 MiB of the log waits for a slow reader. How many
+lines found no room is logged, too.
 
   -addr ADDR   where to listen; may be given more than once
                (default 127.0.0.1:4321, this machine alone)

@@ -45,7 +45,9 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	level.Set(slog.LevelError) // joinOwn returns what else is wrong
 	joined := make(chan struct{})
 	join := sync.OnceFunc(func() { close(joined) })
-	logger := newLogger(front, level)
+	log := startLog(front)
+	defer log.end()
+	logger := newLogger(log, level)
 	srv := chatroom.NewServer(
 		chatroom.WithLogger(logger),
 		chatroom.WithOnJoin(func(chatroom.Member) { join() }),
@@ -60,13 +62,14 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 
 	// Of the log, only what is wrong belongs between the messages.
 	level.Set(slog.LevelWarn)
+	var greeting []string
 	for _, l := range ls {
-		front.notice(fmt.Sprintf("the room is open at %v", l.Addr()))
+		greeting = append(greeting, fmt.Sprintf("the room is open at %v", l.Addr()))
 	}
 	ended := serveAll(srv, ls)
 	logged := make(chan struct{})
 	go logFailures(logger, ended, len(ls), logged)
-	chatErr := front.run(ctx, conn)
+	chatErr := front.run(ctx, conn, greeting...)
 	err = shutdown(now, srv)
 	<-logged
 	if chatErr != nil {

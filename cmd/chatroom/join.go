@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"syscall"
 	"time"
@@ -24,17 +25,14 @@ var (
 )
 
 // A front is what the user has of the room: a screen, or lines in and out. It
-// also takes log lines, each in one Write.
+// also takes lines of the log, whole ones in each Write.
 type front interface {
 	io.Writer
 
-	// notice tells the user something that nobody said.
-	notice(text string)
-
 	// run is the conversation over conn, from which it returns when the user or
-	// the room leaves or ctx ends. It closes conn. The error says what went
-	// wrong: nil if the user left.
-	run(ctx context.Context, conn *chatroom.Conn) error
+	// the room leaves or ctx ends. It closes conn. A user at a terminal is shown
+	// the greeting first. The error says what went wrong: nil if the user left.
+	run(ctx context.Context, conn *chatroom.Conn, greeting ...string) error
 }
 
 // newFront returns a screen if both ends of the program are one, else lines.
@@ -61,8 +59,9 @@ func terminalFile(v any) (*os.File, bool) {
 	return f, ok && term.IsTerminal(int(f.Fd()))
 }
 
-// join joins a room, until its user leaves or the room closes.
-func (p *program) join(ctx context.Context, args []string) error {
+// join joins a room, until its user leaves, which the end of ctx is too, or the
+// room closes. The end of now leaves it without a goodbye.
+func (p *program) join(ctx, now context.Context, args []string) error {
 	fs := newFlags("join")
 	name := fs.String("name", "", "")
 	follow := fs.Bool("follow", false, "")
@@ -83,7 +82,8 @@ func (p *program) join(ctx context.Context, args []string) error {
 	var config *tls.Config
 	switch {
 	case where.tls:
-		if config, err = clientTLS(*caFile, *serverName); err != nil {
+		load := func() (*tls.Config, error) { return clientTLS(*caFile, *serverName) }
+		if config, err = orLeave(ctx, load); err != nil {
 			return err
 		}
 	case *caFile != "" || *serverName != "":
@@ -98,9 +98,17 @@ func (p *program) join(ctx context.Context, args []string) error {
 	if err != nil {
 		return unlessLeft(ctx, err)
 	}
-	front := p.newFront(*name, *follow)
-	front.notice(fmt.Sprintf("at %v as %s; Ctrl-D leaves", where, visibleName(*name)))
-	return front.run(ctx, conn)
+	defer context.AfterFunc(now, func() { hangUp(nc) })()
+	greeting := fmt.Sprintf("at %v as %s; Ctrl-D leaves", where, visibleName(*name))
+	return p.newFront(*name, *follow).run(ctx, conn, greeting)
+}
+
+// hangUp closes nc without a goodbye, and ends one that is being said.
+func hangUp(nc net.Conn) {
+	if secure, ok := nc.(*tls.Conn); ok {
+		nc = secure.NetConn() // closing secure would say goodbye
+	}
+	_ = nc.Close() // it fails if nc is closed already
 }
 
 // unlessLeft returns err, or errQuiet if it came of the user's giving up.

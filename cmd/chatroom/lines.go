@@ -37,10 +37,8 @@ type lines struct {
 
 func (l *lines) Write(record []byte) (int, error) { return l.log.Write(record) }
 
-// notice does nothing: nobody is there to be greeted.
-func (l *lines) notice(string) {}
-
-func (l *lines) run(ctx context.Context, conn *chatroom.Conn) error {
+// run greets nobody: what it writes is read by programs.
+func (l *lines) run(ctx context.Context, conn *chatroom.Conn, _ ...string) error {
 	defer conn.Close()
 	sent := make(chan error, 1)  // by send, once
 	ended := make(chan error, 1) // by write, once
@@ -130,7 +128,7 @@ func readLine(in *bufio.Reader, line []byte) ([]byte, error) {
 // write writes what the room says until it ends, or until l.out does. It runs
 // on a goroutine of its own, which ends with conn unless l.out blocks it.
 func (l *lines) write(conn *chatroom.Conn, ended chan<- error) {
-	out := newOutput(l.out)
+	out := newOutput(l.out, maxPending)
 	received := make(chan error, 1) // by receive, once
 	go l.receive(conn, out, received)
 	err := out.writeAll()
@@ -146,7 +144,7 @@ func (l *lines) write(conn *chatroom.Conn, ended chan<- error) {
 // receive adds to out what the room says until it ends, or until out does. It
 // runs on a goroutine of its own, which ends with conn.
 func (l *lines) receive(conn *chatroom.Conn, out *output, received chan<- error) {
-	defer out.close()
+	defer out.close("")
 	var line []byte
 	joined := time.Now()
 	for any := false; ; any = true {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
+	"time"
 )
 
 // newLogger returns a logger that writes a line per record to w. Text that came
@@ -25,4 +27,88 @@ func tidy(groups []string, a slog.Attr) slog.Attr {
 		return slog.Attr{}
 	}
 	return a
+}
+
+// A logOutput passes lines on to a writer that may be stuck, such as a pipe that
+// nobody reads, without ever being stuck itself: a server waits for its log, so a
+// log that blocks would keep the room from ending. Lines wait, up to maxPending
+// bytes of them. Those that find no room are dropped, and so are those that the
+// writer fails to take; as soon as it takes anything, a line says how many.
+type logOutput struct {
+	// Fixed after construction.
+	lines *output
+	done  chan struct{} // closed by writeAll
+
+	// Owned by writeAll.
+	lost int  // lines of which none has told yet
+	cut  bool // the last write ended within a line
+}
+
+// startLog returns a logOutput for w. Its goroutine ends after end, unless w
+// blocks it.
+func startLog(w io.Writer) *logOutput {
+	l := &logOutput{lines: newOutput(w, maxPending), done: make(chan struct{})}
+	go l.writeAll()
+	return l
+}
+
+// Write adds a line. It never blocks and never fails, as a log has nobody to
+// tell.
+func (l *logOutput) Write(line []byte) (int, error) {
+	l.lines.offer(line)
+	return len(line), nil
+}
+
+// end waits until all lines have been written, for endTimeout at most. Lines
+// added later are ignored.
+func (l *logOutput) end() {
+	l.lines.close("")
+	select {
+	case <-l.done:
+	case <-time.After(endTimeout):
+	}
+}
+
+// writeAll writes what is added until l is ended and all of it has been tried.
+func (l *logOutput) writeAll() {
+	defer close(l.done)
+	var batch []byte
+	for {
+		var dropped int
+		batch, dropped = l.lines.take(batch)
+		if len(batch) == 0 {
+			return
+		}
+		l.reportLost() // where they would have been
+		l.lost += l.write(batch)
+		l.lost += dropped
+		l.reportLost()
+	}
+}
+
+// reportLost writes a line that says how many are missing before it, if any are.
+func (l *logOutput) reportLost() {
+	if l.lost == 0 {
+		return
+	}
+	var report bytes.Buffer
+	if l.cut {
+		report.WriteByte('\n')
+	}
+	newLogger(&report, slog.LevelWarn).Warn("log lines lost", "lines", l.lost)
+	if l.write(report.Bytes()) == 0 {
+		l.lost = 0
+	}
+}
+
+// write writes lines and returns how many it could not write whole.
+func (l *logOutput) write(lines []byte) (lost int) {
+	n, err := l.lines.w.Write(lines)
+	if n > 0 {
+		l.cut = lines[n-1] != '\n'
+	}
+	if err == nil {
+		return 0
+	}
+	return bytes.Count(lines[n:], []byte("\n"))
 }

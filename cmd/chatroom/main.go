@@ -14,11 +14,17 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // defaultAddr is where a room is hosted, and looked for, unless told otherwise:
 // on this machine alone.
 const defaultAddr = "127.0.0.1:4321"
+
+// endTimeout is how long the program waits, at its end, for what takes no time
+// unless something is stuck: for its output to be taken, and connections to be
+// closed.
+const endTimeout = time.Second
 
 // errQuiet ends the program with status 1 and says nothing, because there is
 // nobody to read it or nothing that the user does not know.
@@ -58,17 +64,19 @@ func watchSignals(leave, quit context.CancelFunc) {
 
 // A program is one run of the command.
 type program struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdin  io.Reader
+	stdout io.Writer
+	stderr *logOutput
 }
 
 // run runs the command and returns its exit status. The end of ctx asks it to
 // leave in good order, the end of now to be gone.
 //
-// A goroutine that is blocked in reading stdin outlives run, which is expected
-// to be followed by the end of the process or of stdin.
+// A goroutine that is blocked in reading or writing a file outlives run, which is
+// expected to be followed by the end of the process.
 func run(ctx, now context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{stdin: stdin, stdout: stdout, stderr: stderr}
+	p := &program{stdin: stdin, stdout: stdout, stderr: startLog(stderr)}
+	defer p.stderr.end()
 	err := p.command(ctx, now, args)
 	var usage *usageError
 	switch {
@@ -106,7 +114,7 @@ func (p *program) command(ctx, now context.Context, args []string) error {
 	case "serve":
 		err = p.serve(ctx, now, args)
 	case "join":
-		err = p.join(ctx, args)
+		err = p.join(ctx, now, args)
 	case "help":
 		if len(args) > 0 {
 			name = args[0]
@@ -120,9 +128,31 @@ func (p *program) command(ctx, now context.Context, args []string) error {
 	case !known:
 		return &usageError{"chatroom", fmt.Errorf("unknown command %q", name)}
 	case errors.Is(err, flag.ErrHelp):
-		_, err = io.WriteString(p.stdout, help)
+		_, err = orLeave(ctx, func() (int, error) { return io.WriteString(p.stdout, help) })
 	}
 	return err
+}
+
+// orLeave returns what f does, or errQuiet when ctx ends first. What f does with
+// a file can block, in a pipe for example, and cannot be stopped: it goes on, on
+// a goroutine of its own, until the program exits.
+func orLeave[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := f()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.v, r.err
+	case <-ctx.Done():
+		var none T
+		return none, errQuiet
+	}
 }
 
 // newFlags returns an empty set of flags for a subcommand, "" for none.

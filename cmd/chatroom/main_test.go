@@ -34,12 +34,18 @@ type testRun struct {
 // standard input is open and empty.
 func startRun(t testing.TB, args ...string) *testRun {
 	t.Helper()
+	return startRunTo(t, newWatched(t), args...)
+}
+
+// startRunTo is startRun with a standard output of the caller's.
+func startRunTo(t testing.TB, stdout *watched, args ...string) *testRun {
+	t.Helper()
 	ctx, leave := context.WithCancel(context.Background())
 	now, quit := context.WithCancel(context.Background())
 	in, stdin := io.Pipe()
 	r := &testRun{
 		t: t, leave: leave, quit: quit, stdin: stdin,
-		stdout: newWatched(t), stderr: newWatched(t), done: make(chan struct{}),
+		stdout: stdout, stderr: newWatched(t), done: make(chan struct{}),
 	}
 	go func() {
 		defer close(r.done)
@@ -57,7 +63,11 @@ func startRun(t testing.TB, args ...string) *testRun {
 // wait returns the exit status.
 func (r *testRun) wait() int {
 	r.t.Helper()
-	<-r.done
+	select {
+	case <-r.done:
+	case <-time.After(patience):
+		require.FailNow(r.t, "the command does not end")
+	}
 	return r.status
 }
 
@@ -72,7 +82,10 @@ func (r *testRun) say(text string) {
 func runToEnd(t testing.TB, input string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = run(t.Context(), t.Context(), args, strings.NewReader(input), &out, &errs)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	status = run(ctx, ctx, args, strings.NewReader(input), &out, &errs)
+	assert.NoError(t, ctx.Err(), "the command does not end by itself")
 	return status, out.String(), errs.String()
 }
 
@@ -80,12 +93,13 @@ func runToEnd(t testing.TB, input string, args ...string) (status int, stdout, s
 // tells what came instead.
 const patience = 20 * time.Second
 
-// A watched is a buffer that can be waited for.
+// A watched is a buffer that can be waited for, and can be stuck.
 type watched struct {
 	t       testing.TB
 	mu      sync.Mutex
 	changed sync.Cond
 	text    []byte
+	stuck   bool
 }
 
 func newWatched(t testing.TB) *watched {
@@ -97,9 +111,27 @@ func newWatched(t testing.TB) *watched {
 func (w *watched) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for w.stuck {
+		w.changed.Wait()
+	}
 	w.text = append(w.text, p...)
 	w.changed.Broadcast()
 	return len(p), nil
+}
+
+// stick makes writes block until free or the end of the test.
+func (w *watched) stick() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stuck = true
+	w.t.Cleanup(w.free)
+}
+
+func (w *watched) free() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stuck = false
+	w.changed.Broadcast()
 }
 
 func (w *watched) String() string {

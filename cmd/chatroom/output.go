@@ -5,46 +5,73 @@ import (
 	"sync"
 )
 
-// maxPending is how much output, in bytes, may wait for the write before it.
+// maxPending is how many bytes of lines may wait for the write before theirs.
 const maxPending = 1 << 20
 
 // An output gathers lines while a write lasts and writes them with the next: a
-// busy room then costs few system calls, and a quiet one waits for nothing.
+// busy room then costs few system calls, and a quiet one waits for nothing. It is
+// safe for concurrent use; one goroutine writes.
 type output struct {
-	w io.Writer
+	// Fixed after construction.
+	w     io.Writer
+	limit int // of pending, in bytes: nothing is added once it is reached
 
 	// mu guards the fields below; changed is signalled when they change.
 	mu      sync.Mutex
 	changed sync.Cond
 	pending []byte
+	dropped int   // lines offered after those pending, in vain
 	closed  bool  // nothing is added any more
 	err     error // of the write that failed
 }
 
-func newOutput(w io.Writer) *output {
-	o := &output{w: w}
+func newOutput(w io.Writer, limit int) *output {
+	o := &output{w: w, limit: limit}
 	o.changed.L = &o.mu
 	return o
 }
 
-// add adds a line, once there is room for it. It returns false when nothing is
-// written any more.
+// add adds a line, once there is room for it. It returns false, and does not
+// wait, when nothing is added or written any more.
 func (o *output) add(line []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.pending) >= maxPending && o.err == nil {
+	for len(o.pending) >= o.limit && !o.closed && o.err == nil {
 		o.changed.Wait()
+	}
+	if o.closed || o.err != nil {
+		return false
 	}
 	o.pending = append(o.pending, line...)
 	o.changed.Broadcast()
-	return o.err == nil
+	return true
 }
 
-// close tells writeAll that nothing is added any more.
-func (o *output) close() {
+// offer adds a line if there is room for it now, and counts it as dropped if
+// not.
+func (o *output) offer(line []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	switch {
+	case o.closed:
+	case len(o.pending) >= o.limit:
+		o.dropped++
+	default:
+		o.pending = append(o.pending, line...)
+		o.changed.Broadcast()
+	}
+}
+
+// close adds last, whether there is room for it or not, and then nothing any
+// more. It does not wait for a write. Later calls do nothing.
+func (o *output) close(last string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
 	o.closed = true
+	o.pending = append(o.pending, last...)
 	o.changed.Broadcast()
 }
 
@@ -53,7 +80,7 @@ func (o *output) close() {
 func (o *output) writeAll() error {
 	var batch []byte
 	for {
-		batch = o.take(batch)
+		batch, _ = o.take(batch)
 		if len(batch) == 0 {
 			return nil
 		}
@@ -67,16 +94,17 @@ func (o *output) writeAll() error {
 	}
 }
 
-// take waits for lines and returns all that there are, none if o is closed. The
-// lines to come use the memory of the batch that is written.
-func (o *output) take(written []byte) []byte {
+// take waits for lines and returns all that there are, none if o is closed, and
+// how many were dropped after them. The lines to come use the memory of the batch
+// that is written.
+func (o *output) take(written []byte) (batch []byte, dropped int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.pending) == 0 && !o.closed {
 		o.changed.Wait()
 	}
-	batch := o.pending
-	o.pending = written[:0]
+	batch, dropped = o.pending, o.dropped
+	o.pending, o.dropped = written[:0], 0
 	o.changed.Broadcast()
-	return batch
+	return batch, dropped
 }

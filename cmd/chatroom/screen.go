@@ -59,14 +59,17 @@ func (s *screen) setSize(width, height int) {
 	_ = s.terminal.SetSize(width, height) // fails when the terminal does, which reading it tells
 }
 
-// Write shows a line of the log. It never fails, as a log has nobody to tell.
+// Write shows lines of the log. It never fails, as a log has nobody to tell.
 //
 //nolint:unparam // it is an io.Writer
-func (s *screen) Write(record []byte) (int, error) {
-	s.notice(string(bytes.TrimSuffix(record, []byte("\n"))))
-	return len(record), nil
+func (s *screen) Write(records []byte) (int, error) {
+	for record := range bytes.Lines(records) {
+		s.notice(string(bytes.TrimSuffix(record, []byte("\n"))))
+	}
+	return len(records), nil
 }
 
+// notice tells the user something that nobody said.
 func (s *screen) notice(text string) { s.show("* " + visible(text)) }
 
 // show prints text above the line being typed.

@@ -23,9 +23,8 @@ type testScreen struct {
 	ended chan error // gets what converse returns
 }
 
-// newTestScreen returns a screen whose user is alice and joined to a room, and
-// the server of it.
-func newTestScreen(t testing.TB) (*testScreen, *chatroom.Server) {
+// newTestMember returns the connection of alice, who is a member, and her server.
+func newTestMember(t testing.TB) (*chatroom.Conn, *chatroom.Server) {
 	t.Helper()
 	joined := make(chan struct{})
 	srv := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { close(joined) }))
@@ -33,8 +32,16 @@ func newTestScreen(t testing.TB) (*testScreen, *chatroom.Server) {
 	go func() { _ = srv.ServeConn(context.Background(), theirs) }()
 	conn, err := chatroom.NewConn(t.Context(), ours, "alice")
 	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, srv.Shutdown(context.Background())) })
 	<-joined
+	return conn, srv
+}
 
+// newTestScreen returns a screen whose user is alice and joined to a room, and
+// the server of it.
+func newTestScreen(t testing.TB) (*testScreen, *chatroom.Server) {
+	t.Helper()
+	conn, srv := newTestMember(t)
 	in, keys := io.Pipe()
 	s := &testScreen{t: t, keys: keys, shown: newWatched(t), ended: make(chan error, 1)}
 	rw := struct {
@@ -45,10 +52,7 @@ func newTestScreen(t testing.TB) (*testScreen, *chatroom.Server) {
 	s.setSize(40, 24)
 	go func() { s.ended <- s.converse(t.Context(), conn) }()
 	s.shown.await("alice > ")
-	t.Cleanup(func() {
-		_ = keys.Close()
-		assert.NoError(t, srv.Shutdown(context.Background()))
-	})
+	t.Cleanup(func() { _ = keys.Close() })
 	return s, srv
 }
 
@@ -137,6 +141,10 @@ func TestScreenShowsLog(t *testing.T) {
 	assert.Contains(t, s.shown.await("accept failed"), `* time=`)
 	assert.Contains(t, s.shown.String(), `error="a\x1bb"`)
 	assert.Equal(t, 1, strings.Count(s.shown.String(), "accept failed"))
+	_, err := s.Write([]byte("one\ntwo\n"))
+	require.NoError(t, err)
+	s.shown.await("* two")
+	assert.Contains(t, s.shown.String(), "* one\r\n")
 	s.press("\x04")
 	assert.NoError(t, <-s.ended)
 }

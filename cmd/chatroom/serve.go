@@ -67,11 +67,12 @@ func (f *listenFlags) needTLS() bool {
 }
 
 // listen listens on all the addresses, or on none. When it fails it also says
-// where.
+// where. It gives up when ctx ends.
 func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, failed address, err error) {
 	var config *tls.Config
 	if f.needTLS() {
-		if config, err = serverTLS(f.cert, f.key); err != nil {
+		load := func() (*tls.Config, error) { return serverTLS(f.cert, f.key) }
+		if config, err = orLeave(ctx, load); err != nil {
 			return nil, address{}, err
 		}
 	}
@@ -81,7 +82,7 @@ func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, failed add
 			for _, l := range ls {
 				_ = l.Close() // nobody has connected
 			}
-			return nil, a, err
+			return nil, a, unlessLeft(ctx, err)
 		}
 		ls = append(ls, l)
 	}
@@ -143,8 +144,10 @@ func shutdown(now context.Context, srv *chatroom.Server) error {
 		return nil
 	}
 	// The connections are closed now; it takes no time to tell their members'
-	// leaves, and the log is whole.
-	_ = srv.Shutdown(context.Background())
+	// leaves, and the log is whole. But TLS may be stuck in its goodbye.
+	leaves, cancelLeaves := context.WithTimeout(context.Background(), endTimeout)
+	defer cancelLeaves()
+	_ = srv.Shutdown(leaves)
 	if now.Err() != nil {
 		return errors.New("ended at once, before the members had all they were owed")
 	}

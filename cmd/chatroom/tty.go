@@ -6,43 +6,57 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/term"
 
 	"example.com/chatroom"
 )
 
+// maxUnshown is how many bytes may wait for a terminal. It is little, because the
+// keys that are typed are echoed after them.
+const maxUnshown = 16 << 10
+
 // A tty is a screen on the program's own terminal, which it takes for the time
-// of the conversation and gives back however that ends.
+// of the conversation and gives back however that ends, also when the terminal
+// takes nothing any more: what is shown goes through shown, whose end frees
+// whoever waits for the terminal.
 type tty struct {
 	*screen
 	in, out *os.File
-	restore func() // does nothing but the first time
+	shown   *output
+	written chan struct{} // closed by write
+	restore func()        // does nothing but the first time
 }
 
 func newTTY(in, out *os.File, name string) *tty {
-	t := &tty{in: in, out: out}
+	t := &tty{in: in, out: out, shown: newOutput(out, maxUnshown), written: make(chan struct{})}
 	rw := struct {
 		io.Reader
 		io.Writer
-	}{in, out}
+	}{in, shownWriter{t.shown}}
 	t.screen = newScreen(rw, name, newPainter(true), func() { t.restore() })
 	t.restore = func() {}
 	t.followSize()
 	return t
 }
 
-func (t *tty) run(ctx context.Context, conn *chatroom.Conn) error {
+func (t *tty) run(ctx context.Context, conn *chatroom.Conn, greeting ...string) error {
 	defer conn.Close()
 	if err := t.takeTerminal(); err != nil {
 		return fmt.Errorf("terminal: %w", err)
 	}
+	defer watchSize(t.followSize)() // stops after restore, which frees a call that waits for the terminal
 	defer t.restore()
-	defer watchSize(t.followSize)()
+	defer context.AfterFunc(ctx, t.endShown)()
+	for _, text := range greeting {
+		t.notice(text)
+	}
 	return t.converse(ctx, conn)
 }
 
-// takeTerminal puts the terminal in raw mode and sets restore.
+// takeTerminal puts the terminal in raw mode, sets restore and begins to show
+// things.
 func (t *tty) takeTerminal() error {
 	resetEscapes, err := enableEscapes(t.out)
 	if err != nil {
@@ -54,12 +68,26 @@ func (t *tty) takeTerminal() error {
 		return err
 	}
 	t.restore = sync.OnceFunc(func() {
-		// Whatever fails here, there is no better terminal to tell it to.
-		_, _ = io.WriteString(t.out, "\r\n") // off the line being typed
-		_ = term.Restore(int(t.in.Fd()), state)
+		t.endShown()
+		select {
+		case <-t.written:
+		case <-time.After(endTimeout):
+		}
+		_ = term.Restore(int(t.in.Fd()), state) // if it fails, there is no better terminal to tell it to
 		resetEscapes()
 	})
+	go t.write()
 	return nil
+}
+
+// endShown leaves the line that is being typed. Nothing more is shown.
+func (t *tty) endShown() { t.shown.close("\r\n") }
+
+// write writes to the terminal what is shown. It runs on a goroutine of its own,
+// which ends after endShown, unless the terminal blocks it.
+func (t *tty) write() {
+	defer close(t.written)
+	_ = t.shown.writeAll() // it fails when the terminal does, which reading it tells
 }
 
 // followSize tells the screen how large the terminal is.
@@ -67,4 +95,14 @@ func (t *tty) followSize() {
 	if width, height, err := term.GetSize(int(t.out.Fd())); err == nil && width > 0 && height > 0 {
 		t.setSize(width, height)
 	}
+}
+
+// A shownWriter writes to an output. It fails when that takes nothing any more.
+type shownWriter struct{ *output }
+
+func (w shownWriter) Write(p []byte) (int, error) {
+	if !w.add(p) {
+		return 0, io.ErrClosedPipe
+	}
+	return len(p), nil
 }
