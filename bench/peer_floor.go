@@ -5,42 +5,47 @@ package main
 import (
 	"net"
 	"runtime"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// floorPeer is the least that a room costs on this machine: one thread, one
-// epoll, no checks, no limits, and nothing of what makes a server safe to run.
+// floorPeer is about the least that a room costs on this machine: no checks, no
+// limits, and nothing of what makes a server safe to run.
 var floorPeer = &peer{
 	name:    "floor",
-	how:     "part of this program: one thread, one epoll loop, a pending buffer for each connection, no checks",
+	how:     "part of this program: one epoll loop, which reads what all have sent, then writes all of it to each member with one system call; no checks",
 	serve:   serveOne(serveFloor),
 	newWire: newChatroomWire,
 }
 
-// A floorConn is one connection of the floor's.
-type floorConn struct {
-	fd      int
-	name    []byte // as a frame; nil until it is there
-	unread  []byte // an unfinished frame
-	pending []byte // to be written
-	dirty   bool   // pending was empty when this turn began
-	blocked bool   // the socket was full
+// floorHeader is the length of a frame's header in bytes.
+const floorHeader = 10
+
+// A floor takes turns: it reads once from each connection that has something to
+// read, and writes what came to each member. What a member does not take at once
+// is copied, so that nothing of a turn is left over.
+type floor struct {
+	epoll  int
+	events []unix.EpollEvent
+	conns  []*floorConn // by file descriptor
+	room   []*floorConn // those that have sent a name
+	buf    []byte       // what is read
+	turn   []byte       // what is published in this turn, as it is written
+	parts  [2]unix.Iovec
 }
 
-type floor struct {
-	epoll int
-	conns []*floorConn // by file descriptor
-	room  []*floorConn
-	dirty []*floorConn
-	buf   []byte // what is read
-	out   []byte // what is published
+// A floorConn is one connection of the floor's.
+type floorConn struct {
+	fd     int
+	name   []byte // as a frame; nil until it is there
+	unread []byte // an unfinished frame
+	unsent []byte // what was published in earlier turns; watched for room to write unless it is empty
+
+	ownFrom, ownTo int // which bytes of the turn it has sent itself
 }
 
 func serveFloor(l net.Listener) error {
-	runtime.LockOSThread()
 	file, err := l.(*net.TCPListener).File()
 	if err != nil {
 		return err
@@ -54,17 +59,14 @@ func serveFloor(l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	f := &floor{epoll: epoll, buf: make([]byte, 256<<10)}
-	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, listener, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(listener)}); err != nil {
-		return err
-	}
-	events := make([]unix.EpollEvent, 1024)
+	f := &floor{epoll: epoll, events: make([]unix.EpollEvent, 1024), buf: make([]byte, 256<<10)}
+	f.watch(unix.EPOLL_CTL_ADD, listener, unix.EPOLLIN)
 	for {
-		n, err := unix.EpollWait(epoll, events, -1)
-		if err != nil && err != unix.EINTR {
+		n, err := f.wait()
+		if err != nil {
 			return err
 		}
-		for _, e := range events[:max(n, 0)] {
+		for _, e := range f.events[:n] {
 			if int(e.Fd) == listener {
 				f.accept(listener)
 				continue
@@ -77,12 +79,37 @@ func serveFloor(l net.Listener) error {
 				f.read(c)
 			}
 		}
-		for _, c := range f.dirty {
-			c.dirty = false
-			f.flush(c)
+		if len(f.turn) == 0 {
+			continue
 		}
-		f.dirty = f.dirty[:0]
+		for _, c := range f.room {
+			f.deliver(c)
+		}
+		f.turn = f.turn[:0]
 	}
+}
+
+// wait returns how many events there are, once there are any. It does not tell
+// the scheduler that it waits, as a system call usually does: the runtime would
+// take the processor away after some microseconds, and its monitor would look
+// for that all the time. When the runtime wants the processor, it sends a signal.
+func (f *floor) wait() (int, error) {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(f.epoll),
+			uintptr(unsafe.Pointer(unsafe.SliceData(f.events))), uintptr(len(f.events)), ^uintptr(0), 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+			runtime.Gosched()
+		default:
+			return 0, errno
+		}
+	}
+}
+
+func (f *floor) watch(op, fd int, events uint32) {
+	_ = unix.EpollCtl(f.epoll, op, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
 func (f *floor) accept(listener int) {
@@ -96,96 +123,88 @@ func (f *floor) accept(listener int) {
 			f.conns = append(f.conns, nil)
 		}
 		f.conns[fd] = &floorConn{fd: fd}
-		_ = unix.EpollCtl(f.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+		f.watch(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN)
 	}
 }
 
+// read reads once from c and publishes the messages that are whole.
 func (f *floor) read(c *floorConn) {
-	n, errno := rawIO(unix.SYS_READ, c.fd, f.buf)
+	r, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(f.buf))), uintptr(len(f.buf)))
 	switch {
 	case errno == unix.EAGAIN:
 		return
-	case errno != 0 || n == 0:
+	case errno != 0 || r == 0:
 		f.drop(c)
 		return
 	}
-	in := f.buf[:n]
+	in := f.buf[:r]
 	if len(c.unread) > 0 {
 		c.unread = append(c.unread, in...)
 		in = c.unread
 	}
-	from := 0 // of the messages read now
-	rd := 0
-	for len(in)-rd >= 10 {
+	c.ownFrom = len(f.turn)
+	for len(in) >= floorHeader {
 		length := 0
-		for _, digit := range in[rd : rd+10] {
+		for _, digit := range in[:floorHeader] {
 			if digit == ' ' {
 				break
 			}
 			length = 10*length + int(digit-'0')
 		}
-		if len(in)-rd < 10+length {
+		length += floorHeader
+		if len(in) < length {
 			break
 		}
-		rd += 10 + length
 		if c.name == nil {
-			c.name = append(c.name, in[:rd]...)
+			c.name = append(c.name, in[:length]...)
 			f.room = append(f.room, c)
-			from = rd
+		} else {
+			f.turn = append(f.turn, c.name...)
+			f.turn = append(f.turn, in[:length]...)
 		}
+		in = in[length:]
 	}
-	if rd > from {
-		f.publish(c, in[from:rd])
-	}
-	c.unread = append(c.unread[:0], in[rd:]...)
+	c.ownTo = len(f.turn)
+	c.unread = append(c.unread[:0], in...)
 }
 
-// publish appends the name and each of the messages to what is pending for all
-// others.
-func (f *floor) publish(sender *floorConn, messages []byte) {
-	out := f.out[:0]
-	for rd := 0; rd < len(messages); {
-		length := 0
-		for _, digit := range messages[rd : rd+10] {
-			if digit == ' ' {
-				break
-			}
-			length = 10*length + int(digit-'0')
-		}
-		out = append(out, sender.name...)
-		out = append(out, messages[rd:rd+10+length]...)
-		rd += 10 + length
-	}
-	f.out = out
-	for _, c := range f.room {
-		if c == sender {
-			continue
-		}
-		c.pending = append(c.pending, out...)
-		if !c.dirty && !c.blocked {
-			c.dirty = true
-			f.dirty = append(f.dirty, c)
+// deliver writes to c what others have sent in this turn.
+func (f *floor) deliver(c *floorConn) {
+	before, after := f.turn[:c.ownFrom], f.turn[c.ownTo:]
+	c.ownFrom, c.ownTo = 0, 0
+	size := len(before) + len(after)
+	n := 0
+	if len(c.unsent) == 0 && size > 0 {
+		n = f.write(c.fd, before, after)
+		if n < size {
+			f.watch(unix.EPOLL_CTL_MOD, c.fd, unix.EPOLLIN|unix.EPOLLOUT)
 		}
 	}
+	c.unsent = append(c.unsent, before[min(n, len(before)):]...)
+	c.unsent = append(c.unsent, after[max(n-len(before), 0):]...)
 }
 
+// flush writes to c what it did not take before.
 func (f *floor) flush(c *floorConn) {
-	if len(c.pending) == 0 {
-		return
+	n := f.write(c.fd, nil, c.unsent)
+	c.unsent = c.unsent[:copy(c.unsent, c.unsent[n:])]
+	if len(c.unsent) == 0 {
+		f.watch(unix.EPOLL_CTL_MOD, c.fd, unix.EPOLLIN)
 	}
-	n, errno := rawIO(unix.SYS_WRITE, c.fd, c.pending)
-	if errno != 0 && errno != unix.EAGAIN {
-		return // its end shows when it is read
+}
+
+// write writes both parts, and returns how many bytes fd has taken: none if it
+// fails, for reading tells why.
+func (f *floor) write(fd int, before, after []byte) int {
+	for i, p := range [...][]byte{before, after} {
+		f.parts[i].Base = unsafe.SliceData(p)
+		f.parts[i].SetLen(len(p))
 	}
-	c.pending = c.pending[:copy(c.pending, c.pending[max(n, 0):])]
-	if blocked := len(c.pending) > 0; blocked != c.blocked {
-		c.blocked = blocked
-		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(c.fd)}
-		if blocked {
-			event.Events |= unix.EPOLLOUT
-		}
-		_ = unix.EpollCtl(f.epoll, unix.EPOLL_CTL_MOD, c.fd, &event)
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&f.parts)), uintptr(len(f.parts)))
+	if errno != 0 {
+		return 0
 	}
+	return int(n)
 }
 
 func (f *floor) drop(c *floorConn) {
@@ -197,12 +216,5 @@ func (f *floor) drop(c *floorConn) {
 		}
 	}
 	f.conns[c.fd] = nil
-	c.pending, c.blocked = nil, true
 	_ = unix.Close(c.fd)
-}
-
-// rawIO makes a system call that does not block without telling the scheduler.
-func rawIO(trap uintptr, fd int, p []byte) (int, syscall.Errno) {
-	n, _, errno := unix.RawSyscall(trap, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	return int(n), errno
 }
