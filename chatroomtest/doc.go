@@ -33,8 +33,8 @@
 //
 // Outside a bubble, WantNothing listens for 50 ms, and whatever waits gives up
 // after 10 s, a day of the bubble's clock inside one, and fails the test with who
-// is in the room. The faults below, pipes, scripts and simulations are exact in a
-// bubble as well: they wait on nothing but channels, conditions and timers.
+// is in the room. The faults below, pipes and scripts are exact in a bubble as
+// well: they wait on nothing but channels, conditions and timers.
 //
 // # Which tool answers which question
 //
@@ -48,7 +48,6 @@
 //	Does my server speak the protocol?          TestServer
 //	Does my listener do what Serve needs?       TestListener
 //	What exactly is on the wire?                the files in chatroomtest/wire
-//	Does it hold in lives I did not think of?   Simulate
 //	How do I show a bug, or keep it fixed?      RunScripts
 //	Who is still there at the end of a test?    NewServer's own clean-up
 //
@@ -81,8 +80,7 @@
 //
 // [TestServer], [TestClient] and [TestListener] are suites in the manner of
 // [testing/slogtest]: each case has a name, says why it is there, and can be
-// skipped by [SkipCase]. [Simulate] runs the package's own server, with hooks of
-// the program's, through lives that a seed makes up.
+// skipped by [SkipCase].
 //
 // # Transports
 //

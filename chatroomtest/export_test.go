@@ -3,8 +3,6 @@ package chatroomtest
 import (
 	"net"
 	"testing"
-
-	"example.com/chatroom"
 )
 
 // A SuiteCase is a case of a suite, for tests of the suites.
@@ -37,8 +35,3 @@ var ParseWire = parseWire
 
 // RunScript is runScript, for scripts that are to fail.
 var RunScript = runScript
-
-// SimulateFor is SimulateHistory in bubbles of t's, failing tb.
-func SimulateFor(tb testing.TB, t *testing.T, history []byte, opts ...chatroom.ServerOption) {
-	simulate(tb, t, history, "a history", opts)
-}

@@ -145,24 +145,9 @@ func (l *Listener) DialFrom(ctx context.Context, from net.Addr) (net.Conn, error
 		from = Addr(fmt.Sprintf("%s:%d", network, l.dialed))
 	}
 	near, far := l.connect(from)
-	l.offerLocked(far)
-	return near, nil
-}
-
-// offer hands nc to Accept, and reports false if the listener is closed.
-func (l *Listener) offer(nc net.Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return false
-	}
-	l.offerLocked(nc)
-	return true
-}
-
-func (l *Listener) offerLocked(nc net.Conn) {
-	l.pending = append(l.pending, nc)
+	l.pending = append(l.pending, far)
 	l.signalLocked()
+	return near, nil
 }
 
 func (l *Listener) connect(from net.Addr) (near, far net.Conn) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -186,4 +187,20 @@ func runScript(tb testing.TB, name, text string, update bool, opts ...chatroom.S
 	}
 	r.finish()
 	return r.rewritten()
+}
+
+// rerun returns the command that runs a test again, with the flags that the
+// program has added.
+func rerun(name string) string {
+	var pattern []string
+	for _, part := range strings.Split(name, "/") {
+		pattern = append(pattern, "^"+regexp.QuoteMeta(part)+"$")
+	}
+	command := "go test -run '" + strings.Join(pattern, "/") + "' ."
+	flag.Visit(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "test.") {
+			command += fmt.Sprintf(" -%s=%v", f.Name, f.Value)
+		}
+	})
+	return command
 }

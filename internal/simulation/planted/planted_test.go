@@ -121,13 +121,13 @@ import (
 	"fmt"
 	"testing"
 
-	"example.com/chatroom/chatroomtest"
+	"example.com/chatroom/internal/simulation"
 )
 
 func TestFault(t *testing.T) {
 	for seed := range uint64(%d) {
 		fmt.Println("history", seed+1) // should the server panic, the last of these is it
-		if !t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { chatroomtest.Simulate(t, seed) }) {
+		if !t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { simulation.Run(t, seed) }) {
 			fmt.Println("found after", seed+1)
 			return
 		}
@@ -185,7 +185,7 @@ func copyModule(t *testing.T) (dir string) {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
 	}
-	for _, pattern := range []string{"*.go", "chatroomtest/*.go", "chatroomtest/wire/*.hex"} {
+	for _, pattern := range []string{"*.go", "internal/*/*.go"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		require.NotEmpty(t, files)

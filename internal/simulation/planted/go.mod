@@ -1,4 +1,4 @@
-module example.com/chatroom/chatroomtest/internal/planted
+module example.com/chatroom/internal/simulation/planted
 
 go 1.25.0
 

@@ -1,4 +1,4 @@
-package chatroomtest
+package simulation
 
 import (
 	"errors"
@@ -16,12 +16,12 @@ const unlimited = -1
 // maxChopped is how many reads are cut short, of those on links that do.
 const maxChopped = 500
 
-// A simLink is the server's end of a simulated connection. The client's end has
+// A link is the server's end of a simulated connection. The client's end has
 // no goroutine: what it sends is put into the link, and how it reads is a number,
 // the bytes that it still takes.
-type simLink struct {
+type link struct {
 	// Fixed after construction.
-	addr    Addr
+	remote  addr
 	chop    int  // the most bytes that one Read returns; 0 is no limit
 	patient bool // reading it ends with the server only, whatever deadlines lie ahead
 
@@ -54,46 +54,46 @@ type simLink struct {
 	written          int64     // of them, before what is being written, be it in several calls
 }
 
-var _ net.Conn = (*simLink)(nil)
+var _ net.Conn = (*link)(nil)
 
-func newSimLink(addr Addr, chop int) *simLink {
-	l := &simLink{addr: addr, chop: chop, credit: unlimited}
+func newLink(remote addr, chop int) *link {
+	l := &link{remote: remote, chop: chop, credit: unlimited}
 	l.moved.L = &l.mu
 	return l
 }
 
-// The kinds of connection that the server treats differently: simHalf can end one
-// direction, simFile can go on writing after a deadline, simBoth can do both.
+// The kinds of connection that the server treats differently: halfLink can end one
+// direction, fileLink can go on writing after a deadline, bothLink can do both.
 type (
-	simHalf struct{ *simLink }
-	simFile struct{ *simLink }
-	simBoth struct{ simHalf }
+	halfLink struct{ *link }
+	fileLink struct{ *link }
+	bothLink struct{ halfLink }
 )
 
 // CloseWrite ends what the client reads.
-func (simHalf) CloseWrite() error { return nil }
+func (halfLink) CloseWrite() error { return nil }
 
 // SyscallConn returns [errors.ErrUnsupported]. That there is such a method is
 // what the server looks for.
-func (simFile) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+func (fileLink) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
 
-// SyscallConn is simFile's.
-func (simBoth) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+// SyscallConn is fileLink's.
+func (bothLink) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
 
 // conn returns l as a connection of one of those kinds.
-func (l *simLink) conn(half, file bool) net.Conn {
+func (l *link) conn(half, file bool) net.Conn {
 	switch {
 	case half && file:
-		return simBoth{simHalf{l}}
+		return bothLink{halfLink{l}}
 	case half:
-		return simHalf{l}
+		return halfLink{l}
 	case file:
-		return simFile{l}
+		return fileLink{l}
 	}
 	return l
 }
 
-func (l *simLink) Read(p []byte) (int, error) {
+func (l *link) Read(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.readSince = time.Now()
@@ -120,7 +120,7 @@ func (l *simLink) Read(p []byte) (int, error) {
 	}
 }
 
-func (l *simLink) Write(p []byte) (n int, err error) {
+func (l *link) Write(p []byte) (n int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.starving {
@@ -163,7 +163,7 @@ func (l *simLink) Write(p []byte) (n int, err error) {
 }
 
 // fillUp lets a slow client take more.
-func (l *simLink) fillUp() {
+func (l *link) fillUp() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.credit != unlimited {
@@ -173,7 +173,7 @@ func (l *simLink) fillUp() {
 }
 
 // Close ends the server's end.
-func (l *simLink) Close() error {
+func (l *link) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -186,25 +186,25 @@ func (l *simLink) Close() error {
 	return nil
 }
 
-func (l *simLink) LocalAddr() net.Addr  { return Addr(network) }
-func (l *simLink) RemoteAddr() net.Addr { return l.addr }
+func (l *link) LocalAddr() net.Addr  { return addr(network) }
+func (l *link) RemoteAddr() net.Addr { return l.remote }
 
-func (l *simLink) SetDeadline(t time.Time) error {
+func (l *link) SetDeadline(t time.Time) error {
 	return errors.Join(l.SetReadDeadline(t), l.SetWriteDeadline(t))
 }
 
-func (l *simLink) SetReadDeadline(t time.Time) error {
+func (l *link) SetReadDeadline(t time.Time) error {
 	if l.patient && time.Until(t) > 0 {
 		t = time.Time{}
 	}
 	return l.setDeadline(&l.readBy, t)
 }
 
-func (l *simLink) SetWriteDeadline(t time.Time) error {
+func (l *link) SetWriteDeadline(t time.Time) error {
 	return l.setDeadline(&l.writeBy, t)
 }
 
-func (l *simLink) setDeadline(d *deadline, t time.Time) error {
+func (l *link) setDeadline(d *deadline, t time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -215,7 +215,7 @@ func (l *simLink) setDeadline(d *deadline, t time.Time) error {
 }
 
 // send is the client's writing. It does not wait.
-func (l *simLink) send(p []byte) {
+func (l *link) send(p []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.in = append(l.in, p...)
@@ -224,7 +224,7 @@ func (l *simLink) send(p []byte) {
 
 // end is the client's end: of its writing, and if refuse is set, of its reading
 // too. A reset takes back what the server has not read.
-func (l *simLink) end(gone, refuse error) {
+func (l *link) end(gone, refuse error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.gone, l.refuse = gone, refuse
@@ -235,7 +235,7 @@ func (l *simLink) end(gone, refuse error) {
 }
 
 // take sets how the client reads from now on.
-func (l *simLink) take(credit, refill int, every time.Duration) {
+func (l *link) take(credit, refill int, every time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.credit, l.refill, l.every = credit, refill, every
@@ -257,7 +257,7 @@ type linkState struct {
 	starving         bool
 }
 
-func (l *simLink) look() linkState {
+func (l *link) look() linkState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return linkState{
@@ -275,10 +275,18 @@ func (l *simLink) look() linkState {
 }
 
 // receive takes out what the client has received.
-func (l *simLink) receive() []byte {
+func (l *link) receive() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := l.out
 	l.out = nil
 	return out
+}
+
+// opError dresses err, of nc, as the net package does.
+func opError(op string, nc net.Conn, err error) error {
+	if err == io.EOF {
+		return err
+	}
+	return &net.OpError{Op: op, Net: network, Source: nc.LocalAddr(), Addr: nc.RemoteAddr(), Err: err}
 }

@@ -1,10 +1,9 @@
-package chatroomtest
+package simulation
 
 import (
 	"bytes"
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"example.com/chatroom"
@@ -17,13 +16,13 @@ const minBody = len("000.00000")
 // letters fill messages; where they begin says which message it is.
 const letters = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"
 
-// A simClient is one simulated connection, as the history has made it and as the
+// A client is one simulated connection, as the history has made it and as the
 // server has told of it.
-type simClient struct {
+type client struct {
 	// Fixed after construction.
 	number   int
 	name     string
-	link     *simLink
+	link     *link
 	opened   time.Time
 	viaServe bool   // it is served by ServeConn
 	lo       uint64 // messages published before it connected
@@ -61,16 +60,16 @@ type simClient struct {
 }
 
 // A cause is a reason why a connection may have ended. A nil error is a clean
-// goodbye; text serves for reasons that have no name.
+// goodbye; unnamed is an error that a program cannot tell from others.
 type cause struct {
-	is   error
-	text string
+	is      error
+	unnamed bool
 }
 
 func (c cause) String() string {
 	switch {
-	case c.text != "":
-		return strconv.Quote(c.text)
+	case c.unnamed:
+		return "an error without a name"
 	case c.is == nil:
 		return "a clean goodbye"
 	}
@@ -84,11 +83,11 @@ type slowFacts struct {
 	bytes int64 // published since it connected
 }
 
-func (c *simClient) String() string { return fmt.Sprintf("#%d %q", c.number, c.name) }
+func (c *client) String() string { return fmt.Sprintf("#%d %q", c.number, c.name) }
 
 // appendBody appends a message's text, which nothing but its number, its sender
 // and its size decides.
-func (c *simClient) appendBody(b []byte, seq, size int) []byte {
+func (c *client) appendBody(b []byte, seq, size int) []byte {
 	b = fmt.Appendf(b, "%03d.%05d", c.number, seq)
 	for n := size - minBody; n > 0; {
 		part := letters[seq%26:][:min(n, 26)]
@@ -99,13 +98,13 @@ func (c *simClient) appendBody(b []byte, seq, size int) []byte {
 }
 
 // appendUnit appends what others receive of a message.
-func (c *simClient) appendUnit(b []byte, seq int) []byte {
+func (c *client) appendUnit(b []byte, seq int) []byte {
 	b = chatroom.AppendFrame(b, []byte(c.name))
 	return chatroom.AppendFrame(b, c.appendBody(nil, seq, c.sizes[seq]))
 }
 
 // begin makes the next frame the one that is being sent.
-func (c *simClient) begin(size int) {
+func (c *client) begin(size int) {
 	var payload []byte
 	if size < 0 {
 		payload = []byte(c.name)
@@ -116,7 +115,7 @@ func (c *simClient) begin(size int) {
 }
 
 // finish sends n bytes of what is unsent of a frame, or all.
-func (c *simClient) finish(n int) {
+func (c *client) finish(n int) {
 	if n = min(n, len(c.rest)); n == 0 {
 		return
 	}
@@ -132,7 +131,7 @@ func (c *simClient) finish(n int) {
 }
 
 // send sends messages of a size, behind what is unfinished.
-func (c *simClient) send(count, size int) {
+func (c *client) send(count, size int) {
 	c.finish(len(c.rest))
 	var frames bytes.Buffer
 	for range count {
@@ -145,16 +144,16 @@ func (c *simClient) send(count, size int) {
 }
 
 // may adds a reason for which the connection may end.
-func (c *simClient) may(reasons ...cause) { c.causes = append(c.causes, reasons...) }
+func (c *client) may(reasons ...cause) { c.causes = append(c.causes, reasons...) }
 
 // must adds reasons for one of which it ends.
-func (c *simClient) must(reasons ...cause) {
+func (c *client) must(reasons ...cause) {
 	c.may(reasons...)
 	c.ends = true
 }
 
 // unfinished reports whether the client has sent part of a frame.
-func (c *simClient) unfinished() bool {
+func (c *client) unfinished() bool {
 	if len(c.rest) == 0 {
 		return false
 	}
@@ -167,6 +166,6 @@ func (c *simClient) unfinished() bool {
 
 // listed reports whether the room must list the client, while nothing moves.
 // simulation.mu must be held.
-func (c *simClient) listed() bool {
+func (c *client) listed() bool {
 	return c.joined > c.left && !c.link.look().closed
 }

@@ -1,4 +1,4 @@
-package chatroomtest
+package simulation
 
 import (
 	"context"
@@ -17,17 +17,17 @@ import (
 const spendable = 32 << 20
 
 // sender returns a client that still sends, chosen by a, or nil.
-func (s *simulation) sender(a byte) *simClient {
-	return s.choose(a, func(c *simClient) bool { return !c.over && !c.dead })
+func (s *simulation) sender(a byte) *client {
+	return s.choose(a, func(c *client) bool { return !c.over && !c.dead })
 }
 
 // receiver returns a client that is still connected, chosen by a, or nil.
-func (s *simulation) receiver(a byte) *simClient {
-	return s.choose(a, func(c *simClient) bool { return !c.dead })
+func (s *simulation) receiver(a byte) *client {
+	return s.choose(a, func(c *client) bool { return !c.dead })
 }
 
-func (s *simulation) choose(a byte, ok func(*simClient) bool) *simClient {
-	var some []*simClient
+func (s *simulation) choose(a byte, ok func(*client) bool) *client {
+	var some []*client
 	for _, c := range s.clients {
 		if ok(c) {
 			some = append(some, c)
@@ -72,7 +72,7 @@ func (s *simulation) do(st step) {
 }
 
 // doAs does a step of a client that still sends.
-func (s *simulation) doAs(c *simClient, st step) {
+func (s *simulation) doAs(c *client, st step) {
 	switch st.op {
 	case opSend:
 		s.send(c, 1+int(st.b>>6), s.cfg.size(st.b))
@@ -115,7 +115,7 @@ func (s *simulation) join(st step) {
 	if len(s.clients) >= 40 {
 		return
 	}
-	c := s.connect(pick(st.a, simNames...), st.b)
+	c := s.connect(pick(st.a, names...), st.b)
 	s.clients = append(s.clients, c)
 	s.note("%v connects%s%s", c, either(c.viaServe, ", by ServeConn", ""), either(c.named, "", ", and says nothing yet"))
 	if st.op == opLurk && !c.named {
@@ -125,7 +125,7 @@ func (s *simulation) join(st step) {
 	case "no", "":
 		c.may(cause{is: chatroom.ErrNameRejected})
 	case "jinx":
-		c.may(cause{text: hookPanic})
+		c.may(cause{unnamed: true})
 		c.lossy = true
 	}
 	if st.op == opJoin && st.b&0x30 == 0x30 {
@@ -142,7 +142,7 @@ func either[T any](b bool, x, y T) T {
 
 func (s *simulation) widen(size int) { s.widest = max(s.widest, size) }
 
-func (s *simulation) send(c *simClient, count, size int) {
+func (s *simulation) send(c *client, count, size int) {
 	cost := count * size * len(s.clients)
 	if s.spent += cost; s.spent > spendable {
 		count = 1
@@ -171,7 +171,7 @@ func (s *simulation) broadcast(size int) {
 }
 
 // goodbye ends what c sends, and, unless half, what it receives.
-func (s *simulation) goodbye(c *simClient, half bool) {
+func (s *simulation) goodbye(c *client, half bool) {
 	s.note("%v says goodbye%s%s", c, either(half, ", and goes on reading", ""), either(c.unfinished(), ", in the middle of a frame", ""))
 	c.over = true
 	switch {
@@ -192,7 +192,7 @@ func (s *simulation) goodbye(c *simClient, half bool) {
 }
 
 // garbage sends what no client may.
-func (s *simulation) garbage(c *simClient, kind byte) {
+func (s *simulation) garbage(c *client, kind byte) {
 	if c.unfinished() {
 		c.finish(len(c.rest))
 	}
@@ -215,7 +215,7 @@ func (s *simulation) garbage(c *simClient, kind byte) {
 }
 
 // pace sets how c reads.
-func (s *simulation) pace(c *simClient, st step) {
+func (s *simulation) pace(c *client, st step) {
 	switch kind := st.b % 4; {
 	case st.op == opStall && kind < 3:
 		credit := pick(st.b>>2, 0, 100, 1000, 5000)

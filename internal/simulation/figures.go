@@ -1,4 +1,4 @@
-package chatroomtest
+package simulation
 
 import (
 	"errors"
@@ -67,7 +67,7 @@ func (s *simulation) checkPace(st chatroom.Stats) {
 	if s.failed != nil {
 		return
 	}
-	widest := int64(s.widest + 2*frameHeaderLen + 64)
+	widest := int64(s.widest + 2*headerLen + 64)
 	batch := max(batchLimit, batchLength*widest)
 	most := int64(s.cfg.backlog) + min(int64(s.cfg.backlog/32), 64<<10) + widest + batch*int64(len(s.clients)+1)
 	if st.Backlog > most {

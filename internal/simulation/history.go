@@ -1,4 +1,4 @@
-package chatroomtest
+package simulation
 
 import (
 	"fmt"
@@ -21,8 +21,8 @@ const (
 	maxSteps = 200
 )
 
-// A simConfig is what a history's head says.
-type simConfig struct {
+// A config is what a history's head says.
+type config struct {
 	backlog    int
 	maxMessage int
 	write      time.Duration // negative is no limit, as in the options
@@ -42,8 +42,8 @@ func (h history) at(i int) byte {
 // pick chooses one of some by a byte.
 func pick[T any](b byte, of ...T) T { return of[int(b)%len(of)] }
 
-func (h history) config() simConfig {
-	return simConfig{
+func (h history) config() config {
+	return config{
 		backlog:    pick(h.at(0), 4<<10, 16<<10, 64<<10, 1<<10, chatroom.DefaultBacklog),
 		maxMessage: pick(h.at(1), chatroom.DefaultMaxMessage, 1000, 200),
 		write:      pick(h.at(2), chatroom.DefaultWriteTimeout, time.Second, 5*time.Second, -1, 10*time.Minute),
@@ -55,7 +55,7 @@ func (h history) config() simConfig {
 	}
 }
 
-func (c simConfig) String() string {
+func (c config) String() string {
 	return fmt.Sprintf("backlog %d, messages up to %d bytes, timeouts: write %v, idle %v, handshake %v; CloseWrite %v, SyscallConn %v",
 		c.backlog, c.maxMessage, c.write, c.idle, c.handshake, c.half, c.file)
 }
@@ -119,14 +119,14 @@ func (h history) without(i, n int) history {
 	return append(h[:from:from], h[to:]...)
 }
 
-// A simShape says how often each operation comes in a history of some kind.
-type simShape struct {
+// A shape says how often each operation comes in a history of some kind.
+type shape struct {
 	name    string
 	steps   int
 	weights [opcodes]int
 }
 
-var simShapes = []simShape{
+var shapes = []shape{
 	{"talk", 40, [opcodes]int{opJoin: 6, opSend: 10, opChorus: 3, opBroadcast: 2, opPart: 2, opGoodbye: 2, opCut: 1, opGarbage: 1, opSleep: 2, opFlush: 1, opLurk: 1}},
 	{"churn", 60, [opcodes]int{opJoin: 10, opSend: 6, opPart: 4, opGoodbye: 4, opCut: 3, opGarbage: 2, opCancel: 2, opSleep: 1, opLurk: 3, opBroadcast: 2, opStall: 1}},
 	{"flood", 30, [opcodes]int{opJoin: 8, opSend: 2, opFlood: 8, opChorus: 2, opStall: 3, opResume: 3, opSleep: 3, opBroadcast: 1, opGoodbye: 1, opFlush: 1}},
@@ -143,7 +143,7 @@ func newHistory(seed uint64) history {
 	for i := range h {
 		h[i] = byte(rng.Uint32())
 	}
-	shape := simShapes[rng.IntN(len(simShapes))]
+	shape := shapes[rng.IntN(len(shapes))]
 	total := 0
 	for _, w := range shape.weights {
 		total += w
@@ -174,7 +174,7 @@ func newHistory(seed uint64) history {
 }
 
 // size returns the length of a message, at least what tells it from all others.
-func (c simConfig) size(b byte) int {
+func (c config) size(b byte) int {
 	return min(pick(b, minBody, 20, 50, 100, 250)*c.scale, c.maxMessage)
 }
 

@@ -1,0 +1,170 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"example.com/chatroom"
+)
+
+// checkEnded holds the end of a connection against its causes.
+func (s *simulation) checkEnded(c *client, st chatroom.Stats) {
+	link := c.link.look()
+	switch {
+	case s.failed != nil || c.dead:
+		return
+	case c.joined > 1 || c.left > c.joined:
+		s.fail(c.String()+" to join once at most and to leave at most as often", "%d joins and %d leaves", c.joined, c.left)
+		return
+	case c.inHook:
+		return
+	case !link.closed && c.left == 0:
+		heldBack := st.Held && c.published < len(c.sizes)
+		ends := c.ends || c.name == "jinx" && c.joined > 0
+		if ends && !heldBack && !s.ending {
+			s.fail(c.String()+" to have ended", "a connection that is open; causes: %v", c.causes)
+		}
+		if c.named && c.joined == 0 && !c.ends && !s.ending {
+			s.fail(c.String()+", whose name is sent, to have joined or to have been refused", "neither; has a join hook not returned?")
+		}
+		return
+	case !link.closed:
+		s.fail("the connection of "+c.String()+", which has left, to be closed", "an open one")
+		return
+	case c.joined > c.left:
+		s.fail("the leave of "+c.String()+", whose connection is closed, to be told", "nothing; has a leave hook not returned?")
+		return
+	case c.viaServe && !c.served:
+		s.fail("ServeConn to have returned for "+c.String(), "nothing")
+		return
+	case c.viaServe && c.joined > 0 && c.servedBy != c.reason:
+		s.fail("ServeConn to return what leave hooks are told, "+errorText(c.reason), "%v", c.servedBy)
+		return
+	}
+	c.dead = true
+	switch {
+	case c.joined > 0:
+		s.note("        %v has gone: %s", c, errorText(c.reason))
+		s.checkReason(c, c.reason)
+	case c.viaServe:
+		s.note("        %v is refused: %s", c, errorText(c.servedBy))
+		s.checkReason(c, c.servedBy)
+	default:
+		s.note("        %v is refused", c)
+	}
+	if c.joined == 0 && len(c.causes) == 0 && !s.handshakeOver(c) {
+		s.fail(c.String()+" not to be refused", "a closed connection")
+	}
+	if c.joined > 0 && c.published < len(c.sizes) && !c.lossy && !s.mayLose(c.reason) {
+		s.fail("all that "+c.String()+" had sent to be published, though it left",
+			"%d of %d messages, %s", c.published, len(c.sizes), errorText(c.reason))
+	}
+	if c.joined > 0 && c != s.observer && errors.Is(c.reason, chatroom.ErrServerClosed) && !s.abrupt() {
+		if missing := s.missing(c); missing > 0 {
+			s.fail(c.String()+" to receive all it was owed before the end", "%d messages missing", missing)
+		}
+	}
+}
+
+// missing returns how many messages c has not received. s.mu must be held.
+func (s *simulation) missing(c *client) int {
+	from := c.next
+	if !c.resolved {
+		from = min(int(c.hi), len(s.log)) // it has received none
+	}
+	n := 0
+	for _, m := range s.log[from:] {
+		if m.from != c {
+			n++
+		}
+	}
+	return n
+}
+
+// abrupt reports whether the server's end may have cut members off. s.mu must be
+// held.
+func (s *simulation) abrupt() bool {
+	return s.cutShort || slices.ContainsFunc(s.ends, func(e endFacts) bool { return e.err != nil })
+}
+
+// mayLose reports whether a member that left like that may have had messages
+// unread.
+func (s *simulation) mayLose(reason error) bool {
+	return errors.Is(reason, chatroom.ErrSlowConsumer) || errors.Is(reason, os.ErrDeadlineExceeded)
+}
+
+// namedReasons are what reasons of an end are recognised by.
+var namedReasons = []error{
+	chatroom.ErrServerClosed, chatroom.ErrSlowConsumer, chatroom.ErrNameRejected, chatroom.ErrBadHeader, chatroom.ErrFrameTooLarge,
+	io.EOF, io.ErrUnexpectedEOF, os.ErrDeadlineExceeded, context.Canceled, syscall.ECONNRESET, syscall.EPIPE,
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return "a clean goodbye"
+	}
+	return err.Error()
+}
+
+// checkReason says whether what the program was told is what happened.
+func (s *simulation) checkReason(c *client, reason error) {
+	late := errors.Is(reason, os.ErrDeadlineExceeded)
+	switch {
+	case errors.Is(reason, chatroom.ErrSlowConsumer) && late:
+		link := c.slow.link
+		if s.cfg.write > 0 && link.starving && c.slow.at.Sub(link.hungry) >= s.cfg.write {
+			return
+		}
+	case errors.Is(reason, chatroom.ErrSlowConsumer):
+		if c.loose && c.slow.bytes-c.settled > int64(s.cfg.backlog) {
+			return
+		}
+	case late && c.joined == 0:
+		if s.handshakeOver(c) {
+			return
+		}
+	case late:
+		if s.cfg.idle > 0 && c.slow.at.Sub(c.slow.link.readSince) >= s.cfg.idle {
+			return
+		}
+	}
+	for _, want := range c.causes {
+		switch {
+		case want.unnamed:
+			if reason != nil && !slices.ContainsFunc(namedReasons, func(named error) bool { return errors.Is(reason, named) }) {
+				return
+			}
+		case want.is == nil:
+			if reason == nil {
+				return
+			}
+		case errors.Is(reason, want.is):
+			return
+		}
+	}
+	s.fail(c.String()+" to end for one of the causes, or for a timeout that is over", "%s; causes: %v", errorText(reason), c.causes)
+}
+
+func (s *simulation) handshakeOver(c *client) bool {
+	return s.cfg.handshake > 0 && time.Since(c.opened) >= s.cfg.handshake
+}
+
+// checkTimeouts says that nobody has been waited for longer than the options
+// allow.
+func (s *simulation) checkTimeouts(c *client) {
+	link := c.link.look()
+	switch {
+	case s.failed != nil || c.dead || c.inHook || c == s.observer:
+	case c.joined == 0 && s.handshakeOver(c):
+		s.fail(c.String()+" to be refused, since its handshake takes too long", "an open connection")
+	case s.cfg.write > 0 && link.writing && time.Since(link.hungry) > 2*s.cfg.write:
+		s.fail(c.String()+" to be disconnected, since it has taken nothing since "+link.hungry.Sub(s.start).String(), "an open connection")
+	case c.joined > 0 && s.cfg.idle > 0 && !s.ending && link.reading && time.Since(link.readSince) > s.cfg.idle:
+		s.fail(c.String()+" to be disconnected, since it has been silent since "+link.readSince.Sub(s.start).String(), "an open connection")
+	}
+}
