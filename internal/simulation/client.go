@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -54,9 +53,10 @@ type client struct {
 	published int // of sizes, in the log
 	next      int // index in the log of what it receives next
 	resolved  bool
-	got       []byte // received, and not yet a whole message
-	settled   int64  // bytes written to it when last nothing moved and it was connected
-	dead      bool   // judged for the last time
+	got       []byte    // received, and not yet a whole message
+	settled   int64     // bytes written to it when last nothing moved and it was connected
+	dead      bool      // judged for the last time
+	dueSince  time.Time // since when it must have ended and has not, if it may
 }
 
 // A cause is a reason why a connection may have ended. A nil error is a clean
@@ -98,9 +98,9 @@ func (c *client) appendBody(b []byte, seq, size int) []byte {
 }
 
 // appendUnit appends what others receive of a message.
-func (c *client) appendUnit(b []byte, seq int) []byte {
+func (c *client) appendUnit(b []byte, seq, size int) []byte {
 	b = chatroom.AppendFrame(b, []byte(c.name))
-	return chatroom.AppendFrame(b, c.appendBody(nil, seq, c.sizes[seq]))
+	return chatroom.AppendFrame(b, c.appendBody(nil, seq, size))
 }
 
 // begin makes the next frame the one that is being sent.
@@ -133,14 +133,14 @@ func (c *client) finish(n int) {
 // send sends messages of a size, behind what is unfinished.
 func (c *client) send(count, size int) {
 	c.finish(len(c.rest))
-	var frames bytes.Buffer
+	frames := make([]byte, 0, count*(headerLen+size))
+	body := make([]byte, 0, size)
 	for range count {
-		c.begin(size)
-		frames.Write(c.rest)
-		c.rest = nil
+		body = c.appendBody(body[:0], len(c.sizes), size)
+		frames = chatroom.AppendFrame(frames, body)
 		c.sizes = append(c.sizes, size)
 	}
-	c.link.send(frames.Bytes())
+	c.link.send(frames)
 }
 
 // may adds a reason for which the connection may end.
@@ -164,8 +164,23 @@ func (c *client) unfinished() bool {
 	return len(c.rest) < len(chatroom.AppendFrame(nil, make([]byte, size)))
 }
 
-// listed reports whether the room must list the client, while nothing moves.
-// simulation.mu must be held.
-func (c *client) listed() bool {
-	return c.joined > c.left && !c.link.look().closed
+// A listing says whether the room lists a client, while nothing moves.
+type listing byte
+
+const (
+	unlisted listing = iota
+	listed
+	maybeListed // it leaves, and there is still a write that may meet a reset
+)
+
+// listing returns whether the room must list the client. simulation.mu must be
+// held.
+func (c *client) listing() listing {
+	switch {
+	case c.joined <= c.left || c.link.look().closing:
+		return unlisted
+	case !c.dueSince.IsZero():
+		return maybeListed
+	}
+	return listed
 }

@@ -7,29 +7,28 @@ import (
 
 // A deadline ends waits on a condition. It is guarded by the condition's lock.
 type deadline struct {
-	timer  *time.Timer // until it fires
-	passed bool
+	at    time.Time   // zero for never
+	timer *time.Timer // wakes those who wait
 }
 
 // setLocked moves the deadline to t, the zero time being none, and wakes those
-// who wait, who may look at passed again. changed.L must be held.
+// who wait, who may look at it again. changed.L must be held.
 func (d *deadline) setLocked(changed *sync.Cond, t time.Time) {
 	d.stopLocked()
-	d.passed = !t.IsZero() && time.Until(t) <= 0
-	if !t.IsZero() && !d.passed {
-		var timer *time.Timer
-		timer = time.AfterFunc(time.Until(t), func() {
+	d.at = t
+	if !t.IsZero() && !d.overLocked() {
+		d.timer = time.AfterFunc(time.Until(t), func() {
 			changed.L.Lock()
 			defer changed.L.Unlock()
-			if d.timer == timer { // else it came too late
-				d.timer, d.passed = nil, true
-				changed.Broadcast()
-			}
+			changed.Broadcast()
 		})
-		d.timer = timer
 	}
 	changed.Broadcast()
 }
+
+// overLocked reports whether the deadline has passed. The condition's lock must be
+// held.
+func (d *deadline) overLocked() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
 
 // stopLocked ends the timer. The condition's lock must be held.
 func (d *deadline) stopLocked() {

@@ -16,7 +16,7 @@ import (
 type history []byte
 
 const (
-	headLen  = 6
+	headLen  = 8
 	stepLen  = 3
 	maxSteps = 200
 )
@@ -28,8 +28,9 @@ type config struct {
 	write      time.Duration // negative is no limit, as in the options
 	idle       time.Duration
 	handshake  time.Duration
-	half, file bool // what connections can do
-	scale      int  // of sizes
+	kinds      []linkKind // of connections, in turn
+	traits     linkTraits // of those
+	scale      int        // of sizes
 }
 
 func (h history) at(i int) byte {
@@ -49,15 +50,32 @@ func (h history) config() config {
 		write:      pick(h.at(2), chatroom.DefaultWriteTimeout, time.Second, 5*time.Second, -1, 10*time.Minute),
 		idle:       pick(h.at(3), 0, time.Minute, time.Hour, 0),
 		handshake:  pick(h.at(3)>>4, chatroom.DefaultHandshakeTimeout, time.Second, -1),
-		half:       h.at(4)&1 != 0,
-		file:       h.at(4)&2 != 0,
 		scale:      pick(h.at(5), 1, 4, 16),
+		kinds: pick(h.at(6), []linkKind{streamLink}, []linkKind{polledLink}, []linkKind{layeredLink},
+			[]linkKind{polledLink, polledLink, layeredLink, polledLink, streamLink}),
+		traits: linkTraits{
+			half:     h.at(4)&1 != 0,
+			file:     h.at(4)&2 != 0,
+			spurious: h.at(4)&4 != 0,
+			stubborn: cutsWrites && h.at(4)&8 != 0,
+			buffer:   pick(h.at(7), 256<<10, 4<<10, 64<<10, 500, 16<<10),
+			cut:      pick(h.at(7)>>4, 0, 0, 0, 1, 100, 5000),
+		},
 	}
 }
 
+// link returns the traits of the link of the client with a number; options are the
+// step's that connects it.
+func (c config) link(number int, options byte) linkTraits {
+	traits := c.traits
+	traits.kind = c.kinds[number%len(c.kinds)]
+	traits.chop = pick(options, 0, 0, 1, 7, 0, 64)
+	return traits
+}
+
 func (c config) String() string {
-	return fmt.Sprintf("backlog %d, messages up to %d bytes, timeouts: write %v, idle %v, handshake %v; CloseWrite %v, SyscallConn %v",
-		c.backlog, c.maxMessage, c.write, c.idle, c.handshake, c.half, c.file)
+	return fmt.Sprintf("backlog %d, messages up to %d bytes, timeouts: write %v, idle %v, handshake %v; connections %v %+v",
+		c.backlog, c.maxMessage, c.write, c.idle, c.handshake, c.kinds, c.traits)
 }
 
 // An opcode says what a step does. Bytes a and b of the step say to whom and how.
@@ -79,13 +97,15 @@ const (
 	opCancel
 	opFlush
 	opLurk
+	opRekey
+	opListen
 	opEnd
 	opcodes
 )
 
 var opNames = [opcodes]string{
 	"join", "send", "flood", "chorus", "broadcast", "part", "goodbye", "cut",
-	"garbage", "stall", "resume", "sleep", "cancel", "flush", "lurk", "end",
+	"garbage", "stall", "resume", "sleep", "cancel", "flush", "lurk", "rekey", "listen", "end",
 }
 
 // atOnce in a step's first byte says that the next step does not wait until all
@@ -127,13 +147,13 @@ type shape struct {
 }
 
 var shapes = []shape{
-	{"talk", 40, [opcodes]int{opJoin: 6, opSend: 10, opChorus: 3, opBroadcast: 2, opPart: 2, opGoodbye: 2, opCut: 1, opGarbage: 1, opSleep: 2, opFlush: 1, opLurk: 1}},
+	{"talk", 40, [opcodes]int{opListen: 1, opRekey: 1, opJoin: 6, opSend: 10, opChorus: 3, opBroadcast: 2, opPart: 2, opGoodbye: 2, opCut: 1, opGarbage: 1, opSleep: 2, opFlush: 1, opLurk: 1}},
 	{"churn", 60, [opcodes]int{opJoin: 10, opSend: 6, opPart: 4, opGoodbye: 4, opCut: 3, opGarbage: 2, opCancel: 2, opSleep: 1, opLurk: 3, opBroadcast: 2, opStall: 1}},
-	{"flood", 30, [opcodes]int{opJoin: 8, opSend: 2, opFlood: 8, opChorus: 2, opStall: 3, opResume: 3, opSleep: 3, opBroadcast: 1, opGoodbye: 1, opFlush: 1}},
-	{"stall", 40, [opcodes]int{opJoin: 7, opSend: 5, opFlood: 3, opStall: 6, opResume: 6, opSleep: 5, opCut: 1, opGoodbye: 2, opBroadcast: 4, opFlush: 1, opPart: 1, opCancel: 1}},
-	{"quiet", 20, [opcodes]int{opJoin: 6, opSend: 3, opSleep: 8, opLurk: 2, opStall: 1, opBroadcast: 1, opPart: 1}},
-	{"end", 15, [opcodes]int{opJoin: 8, opSend: 4, opFlood: 2, opStall: 3, opResume: 1, opPart: 1, opEnd: 2, opSleep: 2, opGoodbye: 1, opCut: 1, opBroadcast: 1, opLurk: 1}},
-	{"all", 50, [opcodes]int{opJoin: 5, opSend: 4, opFlood: 2, opChorus: 1, opBroadcast: 2, opPart: 2, opGoodbye: 1, opCut: 1, opGarbage: 1, opStall: 2, opResume: 2, opSleep: 2, opCancel: 1, opFlush: 1, opLurk: 1}},
+	{"flood", 30, [opcodes]int{opRekey: 1, opJoin: 8, opSend: 2, opFlood: 8, opChorus: 2, opStall: 3, opResume: 3, opSleep: 3, opBroadcast: 1, opGoodbye: 1, opFlush: 1}},
+	{"stall", 40, [opcodes]int{opRekey: 3, opJoin: 7, opSend: 5, opFlood: 3, opStall: 6, opResume: 6, opSleep: 5, opCut: 1, opGoodbye: 2, opBroadcast: 4, opFlush: 1, opPart: 1, opCancel: 1}},
+	{"quiet", 20, [opcodes]int{opRekey: 2, opJoin: 6, opSend: 3, opSleep: 8, opLurk: 2, opStall: 1, opBroadcast: 1, opPart: 1}},
+	{"end", 15, [opcodes]int{opListen: 1, opRekey: 1, opJoin: 8, opSend: 4, opFlood: 2, opStall: 3, opResume: 1, opPart: 1, opEnd: 2, opSleep: 2, opGoodbye: 1, opCut: 1, opBroadcast: 1, opLurk: 1}},
+	{"all", 50, [opcodes]int{opListen: 1, opRekey: 1, opJoin: 5, opSend: 4, opFlood: 2, opChorus: 1, opBroadcast: 2, opPart: 2, opGoodbye: 1, opCut: 1, opGarbage: 1, opStall: 2, opResume: 2, opSleep: 2, opCancel: 1, opFlush: 1, opLurk: 1}},
 }
 
 // newHistory returns the history that seed stands for.

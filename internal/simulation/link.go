@@ -1,10 +1,8 @@
 package simulation
 
 import (
-	"errors"
-	"io"
+	"fmt"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -13,16 +11,40 @@ import (
 // unlimited is the credit of a client that takes whatever comes.
 const unlimited = -1
 
-// maxChopped is how many reads are cut short, of those on links that do.
+// maxChopped is how many calls are cut short, of those on links that do.
 const maxChopped = 500
+
+// A linkKind is one of the kinds of connection that the server treats differently.
+type linkKind byte
+
+const (
+	streamLink  linkKind = iota // it can do what a net.Conn can do
+	polledLink                  // it is like a socket
+	layeredLink                 // it is like TLS on top of another connection
+	linkKinds
+)
+
+func (k linkKind) String() string { return [linkKinds]string{"stream", "polled", "layered"}[k] }
+
+// linkTraits are what can be chosen of a link.
+type linkTraits struct {
+	kind     linkKind
+	half     bool // it has CloseWrite
+	file     bool // a stream that has SyscallConn
+	chop     int  // the most bytes that one read returns; 0 is no limit
+	buffer   int  // bytes that a polled link takes although the client does not
+	cut      int  // the most bytes that one write to a polled link takes; 0 is no limit
+	spurious bool // a polled link seems ready when it is not
+	stubborn bool // closing a layered link waits for a write under way
+}
 
 // A link is the server's end of a simulated connection. The client's end has
 // no goroutine: what it sends is put into the link, and how it reads is a number,
 // the bytes that it still takes.
 type link struct {
 	// Fixed after construction.
+	linkTraits
 	remote  addr
-	chop    int  // the most bytes that one Read returns; 0 is no limit
 	patient bool // reading it ends with the server only, whatever deadlines lie ahead
 
 	// mu guards the fields below and is never held while waiting.
@@ -31,22 +53,43 @@ type link struct {
 
 	// From the client.
 	in      []byte
-	gone    error // what Read returns when in is empty
-	chopped int   // reads that were cut short
+	sentAt  time.Time // when the last of it came
+	fin     bool      // nothing follows in
+	gone    error     // what follows in instead of its end
+	chopped int       // calls that were cut short
+	rekeys  int       // requests for new keys that a layered link has not answered
 
 	// To the client.
-	out    []byte        // taken, and not yet looked at
-	credit int           // bytes that the client still takes, or unlimited
-	refill int           // what a slow client takes more
-	every  time.Duration // this often
-	refuse error         // what Write returns: the client has closed or reset
+	out      []byte        // taken, and not yet looked at
+	buffered int           // bytes of it that the client has not taken
+	credit   int           // bytes that the client still takes, or unlimited
+	refill   int           // what a slow client takes more
+	every    time.Duration // this often
+	filling  bool          // a refill is under way
+	refuse   error         // what a write returns: the client has closed or reset
+	once     error         // what a call to a polled link returns once before that
+	void     bool          // the next write to a polled link is taken, and a reset is the answer
 
 	// The server's own doing.
+	closing         bool
 	closed          bool
+	closingSince    time.Time
+	halfClosed      bool
+	lingers         bool // SetLinger(0) was not called
+	dropped         int  // bytes that were unsent when it was closed, and never will be
+	unread          int  // bytes that it had not read then, although it could
 	readBy, writeBy deadline
+	misused         string // a call that nobody may make
+
+	// The write lock of a layered link.
+	locked bool
+	broken error // what all writes return, since one was cut
+	told   bool  // the last words are written
 
 	// What the model judges timeouts by.
 	reading, writing bool      // a call waits
+	replying         bool      // a read waits for what it writes
+	cutReply         bool      // that has failed
 	readSince        time.Time // when the last Read began
 	hungry           time.Time // since when what is being written has not moved
 	starving         bool      // the last write was not taken whole
@@ -54,111 +97,62 @@ type link struct {
 	written          int64     // of them, before what is being written, be it in several calls
 }
 
-var _ net.Conn = (*link)(nil)
-
-func newLink(remote addr, chop int) *link {
-	l := &link{remote: remote, chop: chop, credit: unlimited}
+// newLink returns the link of the client with a number.
+func newLink(number int, traits linkTraits) *link {
+	network := "tcp"
+	if traits.kind == streamLink {
+		network = memory
+	}
+	l := &link{linkTraits: traits, remote: addr{network, fmt.Sprintf("%s:%d", memory, number)}, credit: unlimited, lingers: true}
 	l.moved.L = &l.mu
 	return l
 }
 
-// The kinds of connection that the server treats differently: halfLink can end one
-// direction, fileLink can go on writing after a deadline, bothLink can do both.
-type (
-	halfLink struct{ *link }
-	fileLink struct{ *link }
-	bothLink struct{ halfLink }
-)
-
-// CloseWrite ends what the client reads.
-func (halfLink) CloseWrite() error { return nil }
-
-// SyscallConn returns [errors.ErrUnsupported]. That there is such a method is
-// what the server looks for.
-func (fileLink) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
-
-// SyscallConn is fileLink's.
-func (bothLink) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
-
-// conn returns l as a connection of one of those kinds.
-func (l *link) conn(half, file bool) net.Conn {
+// conn returns l as a connection of its kind, which has no more methods than it
+// should.
+func (l *link) conn() net.Conn {
 	switch {
-	case half && file:
-		return bothLink{halfLink{l}}
-	case half:
-		return halfLink{l}
-	case file:
-		return fileLink{l}
+	case l.kind == polledLink && l.half:
+		return halfPolled{polled{l}}
+	case l.kind == polledLink:
+		return polled{l}
+	case l.kind == layeredLink && l.half:
+		return halfLayered{layered{l}}
+	case l.kind == layeredLink:
+		return layered{l}
+	case l.half && l.file:
+		return halfFile{halfStream{stream{l}}}
+	case l.half:
+		return halfStream{stream{l}}
+	case l.file:
+		return fileStream{stream{l}}
 	}
-	return l
+	return stream{l}
 }
 
-func (l *link) Read(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.readSince = time.Now()
-	l.reading = true
-	defer func() { l.reading = false }()
-	for {
-		switch {
-		case l.closed:
-			return 0, opError("read", l, net.ErrClosed)
-		case l.readBy.passed:
-			return 0, opError("read", l, os.ErrDeadlineExceeded)
-		case len(l.in) > 0:
-			if l.chop > 0 && l.chopped < maxChopped {
-				p = p[:min(len(p), l.chop)]
-				l.chopped++
-			}
-			n := copy(p, l.in)
-			l.in = l.in[n:]
-			return n, nil
-		case l.gone != nil:
-			return 0, opError("read", l, l.gone)
-		}
-		l.moved.Wait()
+// drainLocked lets the client take of what is buffered. l.mu must be held.
+func (l *link) drainLocked() {
+	l.buffered -= l.spendLocked(l.buffered)
+	if l.buffered > 0 {
+		l.fillLaterLocked()
 	}
 }
 
-func (l *link) Write(p []byte) (n int, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.starving {
-		l.hungry, l.starving, l.written = time.Now(), true, l.taken
+// spendLocked has the client take up to n bytes, and returns how many those are.
+// l.mu must be held.
+func (l *link) spendLocked(n int) int {
+	if l.credit != unlimited {
+		n = min(n, l.credit)
+		l.credit -= n
 	}
-	l.writing = true
-	defer func() { l.writing = false }()
-	for {
-		switch {
-		case l.closed:
-			return n, opError("write", l, net.ErrClosed)
-		case l.refuse != nil:
-			return n, opError("write", l, l.refuse)
-		case l.writeBy.passed:
-			return n, opError("write", l, os.ErrDeadlineExceeded)
-		}
-		take := len(p) - n
-		if l.credit != unlimited {
-			take = min(take, l.credit)
-			l.credit -= take
-		}
-		if take > 0 {
-			l.out = append(l.out, p[n:n+take]...)
-			l.taken += int64(take)
-			l.hungry = time.Now()
-			n += take
-		}
-		if n == len(p) {
-			l.starving = false
-			return n, nil
-		}
-		if l.refill > 0 {
-			time.AfterFunc(l.every, l.fillUp)
-		}
-		before := l.credit
-		for before == l.credit && !l.closed && l.refuse == nil && !l.writeBy.passed {
-			l.moved.Wait()
-		}
+	return n
+}
+
+// fillLaterLocked has a slow client take more after a while. l.mu must be held.
+func (l *link) fillLaterLocked() {
+	if l.credit == 0 && l.refill > 0 && !l.filling && !l.closed {
+		l.filling = true
+		time.AfterFunc(l.every, l.fillUp)
 	}
 }
 
@@ -166,31 +160,48 @@ func (l *link) Write(p []byte) (n int, err error) {
 func (l *link) fillUp() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.filling = false
 	if l.credit != unlimited {
 		l.credit += l.refill
 	}
+	l.drainLocked()
 	l.moved.Broadcast()
 }
 
-// Close ends the server's end.
-func (l *link) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// closeLocked ends the server's end. l.mu must be held.
+func (l *link) closeLocked() error {
+	l.beginCloseLocked()
 	if l.closed {
-		return opError("close", l, net.ErrClosed)
+		return l.opError("close", net.ErrClosed)
 	}
 	l.closed = true
+	if l.sentAt.Before(time.Now()) {
+		l.unread = len(l.in)
+	}
+	if !l.lingers {
+		l.dropped = l.buffered
+	}
 	l.readBy.stopLocked()
 	l.writeBy.stopLocked()
 	l.moved.Broadcast()
 	return nil
 }
 
-func (l *link) LocalAddr() net.Addr  { return addr(network) }
+// beginCloseLocked says that Close was called. l.mu must be held.
+func (l *link) beginCloseLocked() {
+	if !l.closing {
+		l.closing, l.closingSince = true, time.Now()
+	}
+}
+
+func (l *link) LocalAddr() net.Addr  { return addr{l.remote.network, memory} }
 func (l *link) RemoteAddr() net.Addr { return l.remote }
 
 func (l *link) SetDeadline(t time.Time) error {
-	return errors.Join(l.SetReadDeadline(t), l.SetWriteDeadline(t))
+	if err := l.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return l.SetWriteDeadline(t)
 }
 
 func (l *link) SetReadDeadline(t time.Time) error {
@@ -208,7 +219,7 @@ func (l *link) setDeadline(d *deadline, t time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return opError("set", l, net.ErrClosed)
+		return l.opError("set", net.ErrClosed)
 	}
 	d.setLocked(&l.moved, t)
 	return nil
@@ -218,18 +229,56 @@ func (l *link) setDeadline(d *deadline, t time.Time) error {
 func (l *link) send(p []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.in = append(l.in, p...)
+	if !l.closed {
+		l.in, l.sentAt = append(l.in, p...), time.Now()
+	}
 	l.moved.Broadcast()
 }
 
-// end is the client's end: of its writing, and if refuse is set, of its reading
-// too. A reset takes back what the server has not read.
-func (l *link) end(gone, refuse error) {
+// rekey has the next read of a layered link answer.
+func (l *link) rekey() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.gone, l.refuse = gone, refuse
-	if gone != io.EOF {
-		l.in = nil
+	l.rekeys++
+	l.moved.Broadcast()
+}
+
+// finish ends the client's writing.
+func (l *link) finish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fin = true
+	l.moved.Broadcast()
+}
+
+// hangUp closes the client's end, which is a reset, as it reports, if a socket has
+// bytes that it did not take.
+func (l *link) hangUp() (reset bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.buffered > 0 {
+		l.resetLocked()
+		return true
+	}
+	l.fin, l.refuse, l.void = true, syscall.EPIPE, l.kind == polledLink
+	l.moved.Broadcast()
+	return false
+}
+
+// reset cuts the client off. A socket tells of it once, to whoever comes first,
+// behind what it has received; others have nothing more to read.
+func (l *link) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.resetLocked()
+}
+
+func (l *link) resetLocked() {
+	if l.kind == polledLink {
+		l.once, l.refuse, l.fin = syscall.ECONNRESET, syscall.EPIPE, true
+		l.buffered = 0
+	} else {
+		l.gone, l.refuse, l.in = syscall.ECONNRESET, syscall.ECONNRESET, nil
 	}
 	l.moved.Broadcast()
 }
@@ -239,54 +288,28 @@ func (l *link) take(credit, refill int, every time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.credit, l.refill, l.every = credit, refill, every
-	if refill > 0 {
-		time.AfterFunc(every, l.fillUp) // a write may be waiting already
-	}
+	l.drainLocked()
 	l.moved.Broadcast()
 }
 
-// A linkState is what there is to see of a link at one moment.
-type linkState struct {
-	there            bool // the client has not closed or reset
-	eager            bool // and takes whatever comes
-	closed           bool // by the server
-	taken, written   int64
-	reading, writing bool
-	readSince        time.Time
-	hungry           time.Time
-	starving         bool
-}
-
-func (l *link) look() linkState {
+// receive takes out what the client has received, or will have, and appends it to b:
+// only the server's end, or a reset, loses what is buffered.
+func (l *link) receive(b []byte) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return linkState{
-		there:     l.refuse == nil,
-		eager:     l.refuse == nil && l.credit == unlimited,
-		closed:    l.closed,
-		taken:     l.taken,
-		written:   l.written,
-		reading:   l.reading,
-		writing:   l.writing,
-		readSince: l.readSince,
-		hungry:    l.hungry,
-		starving:  l.starving,
+	b = append(b, l.out...)
+	l.out = l.out[:0]
+	return b
+}
+
+// misuseLocked notes a call that nobody may make. l.mu must be held.
+func (l *link) misuseLocked(what string) {
+	if l.misused == "" {
+		l.misused = what
 	}
 }
 
-// receive takes out what the client has received.
-func (l *link) receive() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := l.out
-	l.out = nil
-	return out
-}
-
-// opError dresses err, of nc, as the net package does.
-func opError(op string, nc net.Conn, err error) error {
-	if err == io.EOF {
-		return err
-	}
-	return &net.OpError{Op: op, Net: network, Source: nc.LocalAddr(), Addr: nc.RemoteAddr(), Err: err}
+// opError dresses err as the net package does.
+func (l *link) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: l.remote.network, Source: l.LocalAddr(), Addr: l.remote, Err: err}
 }

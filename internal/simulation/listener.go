@@ -5,14 +5,14 @@ import (
 	"sync"
 )
 
-// network is the name of the in-memory network in addresses and errors.
-const network = "memory"
+// memory is where simulated addresses are.
+const memory = "memory"
 
 // An addr is the address of one end of a simulated connection.
-type addr string
+type addr struct{ network, name string }
 
-func (addr) Network() string  { return network }
-func (a addr) String() string { return string(a) }
+func (a addr) Network() string { return a.network }
+func (a addr) String() string  { return a.name }
 
 // A listener hands the server the connections that are offered to it.
 type listener struct {
@@ -59,9 +59,12 @@ func (l *listener) Close() error {
 	l.closed = true
 	close(l.offered)
 	for nc := range l.offered {
+		if l, ok := nc.(interface{ NetConn() net.Conn }); ok {
+			nc = l.NetConn() // whose Close does not wait
+		}
 		_ = nc.Close() // nobody else has it
 	}
 	return nil
 }
 
-func (l *listener) Addr() net.Addr { return addr(network) }
+func (l *listener) Addr() net.Addr { return addr{memory, memory} }

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -10,12 +11,11 @@ import (
 )
 
 const (
-	// graceLimit is longer than a room waits for its late members.
-	graceLimit = 2*time.Second + time.Millisecond
+	// stillLimit is how long a room waits for members that take nothing at all.
+	stillLimit = 5 * time.Second
 
-	// tieLimit is longer than it waits for a half that takes nothing at all, which
-	// may have had a write under way when that began.
-	tieLimit = 61 * time.Second
+	// maxLooks is how often a held room is looked at while a step sleeps.
+	maxLooks = 24
 
 	// batchLimit is more than a server publishes of one member at once: what it
 	// has read, or sixteen messages.
@@ -30,14 +30,13 @@ type logged struct {
 	unit []byte
 }
 
-// heldFacts is since when the room has been held, for whom, and since when those
-// have taken nothing.
+// heldFacts is for whom the room is held, and since when those have taken nothing.
 type heldFacts struct {
 	holds          uint64
 	loose, members int
-	since          time.Time
 	taken          int64
 	still          time.Time
+	since          time.Time // when it began to be held for them
 }
 
 // check holds the server against the contract, while nothing moves.
@@ -52,14 +51,16 @@ func (s *simulation) check() {
 	for _, c := range s.clients {
 		s.checkReceived(c)
 	}
+	s.checkBroadcasts(st)
 	for _, c := range s.all() {
+		s.checkLink(c)
 		s.checkEnded(c, st)
 		s.checkTimeouts(c)
 		s.checkPublished(c, st)
 	}
 	s.checkStats(st)
 	s.checkPace(st)
-	s.checkMembers()
+	s.checkMembers(st)
 	if s.strange != "" {
 		s.fail("hooks to be told what happened", "%s", s.strange)
 	}
@@ -68,50 +69,61 @@ func (s *simulation) check() {
 // checkOrder reads what the observer has received, which is the room's one
 // sequence: each sender's messages in order, whole, under its own name.
 func (s *simulation) checkOrder() {
-	for in := s.observer.link.receive(); len(in) > 0; {
+	for in := s.observer.link.receive(nil); len(in) > 0; {
 		name, rest, ok := cutFrame(in)
 		body, rest, ok2 := cutFrame(rest)
-		if !ok || !ok2 {
+		switch {
+		case (!ok || !ok2) && s.abrupt():
+			return // it was cut off in the middle of one
+		case !ok || !ok2:
 			s.fail("the observer to receive whole messages", "%d bytes that are none: %.200q", len(in), in)
 			return
 		}
 		unit := in[:len(in)-len(rest)]
 		in = rest
-		from, seq := s.identify(body)
-		if from == nil || seq >= len(from.sizes) {
+		from, seq, size := s.identify(body)
+		switch {
+		case size < 0:
 			s.fail("the observer to receive what was sent", "%.100q from %q", body, name)
 			return
-		}
-		if seq != from.published {
+		case from == s.program && s.broadcasts[seq].observed:
+			s.fail(fmt.Sprintf("the observer to receive broadcast %d once", seq), "it again")
+			return
+		case from == s.program:
+			s.broadcasts[seq].observed = true
+		case seq != from.published:
 			s.fail("message "+strconv.Itoa(from.published)+" of "+from.String()+" to be published next", "message %d", seq)
 			return
 		}
-		if want := from.appendUnit(nil, seq); !bytes.Equal(want, unit) {
+		if want := from.appendUnit(nil, seq, size); !bytes.Equal(want, unit) {
 			s.fail("the observer to receive "+strconv.Quote(string(want)), "%q", unit)
 			return
 		}
 		from.published++
 		s.log = append(s.log, logged{from, seq, unit})
 	}
-	if s.program.published != len(s.program.sizes) && !s.abrupt() {
-		s.fail("the observer to receive every broadcast", "%d of %d", s.program.published, len(s.program.sizes))
-	}
 }
 
-// identify returns whose message it is, and which of those.
-func (s *simulation) identify(body []byte) (from *client, seq int) {
+// identify returns whose message it is, which of those, and of what size, -1 if
+// nobody has sent it.
+func (s *simulation) identify(body []byte) (from *client, seq, size int) {
 	if len(body) < minBody || body[3] != '.' {
-		return nil, 0
+		return nil, 0, -1
 	}
 	number, err := strconv.Atoi(string(body[:3]))
 	seq, err2 := strconv.Atoi(string(body[4:minBody]))
 	switch {
-	case err != nil || err2 != nil || number >= len(s.clients)+2 || number == 1:
-		return nil, 0
+	case err != nil || err2 != nil || number < 0 || seq < 0 || number >= len(s.clients)+2 || number == 1:
+		return nil, 0, -1
+	case number == 0 && seq < len(s.broadcasts):
+		return s.program, seq, s.broadcasts[seq].size
 	case number == 0:
-		return s.program, seq
+		return nil, 0, -1
 	}
-	return s.clients[number-2], seq
+	if from = s.clients[number-2]; seq >= len(from.sizes) {
+		return nil, 0, -1
+	}
+	return from, seq, from.sizes[seq]
 }
 
 // headerLen is the length of a frame's header in bytes.
@@ -132,23 +144,22 @@ func cutFrame(in []byte) (payload, rest []byte, ok bool) {
 // checkReceived holds what c has received against the sequence from its join on,
 // less its own.
 func (s *simulation) checkReceived(c *client) {
-	link := c.link.look()
-	if !link.closed {
-		c.settled = link.written
+	state := c.link.look()
+	if !state.closed {
+		c.settled = state.written
 	}
-	if out := c.link.receive(); len(out) > 0 {
-		if c.joined == 0 {
-			s.fail(c.String()+" to receive nothing, since it is no member", "%.200q", out)
-			return
-		}
-		c.got = append(c.got, out...)
-	}
-	if c.joined == 0 || s.failed != nil {
+	c.got = c.link.receive(c.got)
+	switch {
+	case c.joined == 0 && len(c.got) > 0:
+		s.fail(c.String()+" to receive nothing, since it is no member", "%.200q", c.got)
+		return
+	case c.joined == 0 || s.failed != nil:
 		return
 	}
 	if !c.resolved && !s.resolve(c) {
 		return
 	}
+	got := c.got
 	for {
 		for c.next < len(s.log) && s.log[c.next].from == c {
 			c.next++
@@ -157,24 +168,25 @@ func (s *simulation) checkReceived(c *client) {
 			break
 		}
 		unit := s.log[c.next].unit
-		n := min(len(unit), len(c.got))
-		if !bytes.Equal(unit[:n], c.got[:n]) {
-			s.fail(c.String()+" to receive "+strconv.Quote(string(unit)), "%.300q", c.got)
+		n := min(len(unit), len(got))
+		if !bytes.Equal(unit[:n], got[:n]) {
+			s.fail(c.String()+" to receive "+strconv.Quote(string(unit)), "%.300q", got)
 			return
 		}
 		if n < len(unit) {
 			break
 		}
-		c.got = c.got[n:]
+		got = got[n:]
 		c.next++
 	}
+	c.got = append(c.got[:0], got...)
 	if s.abrupt() {
 		return // the observer may have been cut off before the others
 	}
 	if c.next == len(s.log) && len(c.got) > 0 {
 		s.fail(c.String()+" to receive nothing more", "%.300q", c.got)
 	}
-	s.checkKeepsUp(c, link)
+	s.checkKeepsUp(c, state)
 }
 
 // resolve finds out where in the sequence c has joined, which is certain only if
@@ -199,8 +211,8 @@ func (s *simulation) resolve(c *client) bool {
 }
 
 // checkKeepsUp says that who reads has everything, whatever the others do.
-func (s *simulation) checkKeepsUp(c *client, link linkState) {
-	if c.left > 0 || c.dead || link.closed || !link.eager || s.failed != nil {
+func (s *simulation) checkKeepsUp(c *client, state linkState) {
+	if c.left > 0 || c.dead || state.closing || !state.eager || s.failed != nil {
 		return
 	}
 	if c.next < len(s.log) && !s.ending {
@@ -214,7 +226,8 @@ func (s *simulation) checkKeepsUp(c *client, link linkState) {
 // checkPublished says that what has been read whole is published, unless the
 // room is held.
 func (s *simulation) checkPublished(c *client, st chatroom.Stats) {
-	if s.failed != nil || c.dead || c.joined == 0 || c.inHook || c.lossy || st.Held || s.ending {
+	state := c.link.look()
+	if state.closing || state.replying || s.failed != nil || c.dead || c.joined == 0 || c.inHook || c.lossy || st.Held || s.ending {
 		return
 	}
 	if c.published < len(c.sizes) {

@@ -12,9 +12,30 @@ import (
 	"example.com/chatroom"
 )
 
+// lingerLimit is how long the server waits for what a moment usually brings: a
+// write that may meet a reset, a read that must end.
+const lingerLimit = 500 * time.Millisecond
+
+// checkLink says that the server uses the connection as it may, and closes it in
+// time.
+func (s *simulation) checkLink(c *client) {
+	state := c.link.look()
+	limit := time.Duration(0)
+	if state.kind == layeredLink {
+		limit = alertTimeout
+	}
+	switch {
+	case s.failed != nil || c.dead:
+	case state.misused != "":
+		s.fail("no misuse of the connection of "+c.String(), "%s", state.misused)
+	case state.closing && !state.closed && time.Since(state.closingSince) > limit:
+		s.fail("the connection of "+c.String()+" to be closed", "a Close that has not returned in %v", time.Since(state.closingSince))
+	}
+}
+
 // checkEnded holds the end of a connection against its causes.
 func (s *simulation) checkEnded(c *client, st chatroom.Stats) {
-	link := c.link.look()
+	state := c.link.look()
 	switch {
 	case s.failed != nil || c.dead:
 		return
@@ -23,17 +44,10 @@ func (s *simulation) checkEnded(c *client, st chatroom.Stats) {
 		return
 	case c.inHook:
 		return
-	case !link.closed && c.left == 0:
-		heldBack := st.Held && c.published < len(c.sizes)
-		ends := c.ends || c.name == "jinx" && c.joined > 0
-		if ends && !heldBack && !s.ending {
-			s.fail(c.String()+" to have ended", "a connection that is open; causes: %v", c.causes)
-		}
-		if c.named && c.joined == 0 && !c.ends && !s.ending {
-			s.fail(c.String()+", whose name is sent, to have joined or to have been refused", "neither; has a join hook not returned?")
-		}
+	case !state.closed && c.left == 0:
+		s.checkOpen(c, st, state)
 		return
-	case !link.closed:
+	case !state.closed:
 		s.fail("the connection of "+c.String()+", which has left, to be closed", "an open one")
 		return
 	case c.joined > c.left:
@@ -64,10 +78,43 @@ func (s *simulation) checkEnded(c *client, st chatroom.Stats) {
 		s.fail("all that "+c.String()+" had sent to be published, though it left",
 			"%d of %d messages, %s", c.published, len(c.sizes), errorText(c.reason))
 	}
-	if c.joined > 0 && c != s.observer && errors.Is(c.reason, chatroom.ErrServerClosed) && !s.abrupt() {
+	if c.joined > 0 && c != s.observer && errors.Is(c.reason, chatroom.ErrServerClosed) && !s.abrupt() && state.there && !state.cutReply {
 		if missing := s.missing(c); missing > 0 {
 			s.fail(c.String()+" to receive all it was owed before the end", "%d messages missing", missing)
 		}
+	}
+	s.checkUnsent(c, state)
+}
+
+// checkUnsent says that what a socket holds for a client goes with that if it is a
+// slow consumer, and that nothing is lost of what others are owed.
+func (s *simulation) checkUnsent(c *client, state linkState) {
+	slow := errors.Is(c.reason, chatroom.ErrSlowConsumer)
+	switch {
+	case state.kind != polledLink || s.failed != nil:
+	case slow && abandons && !state.abandoned:
+		s.fail("what is unsent to "+c.String()+", a slow consumer, to be dropped", "a connection that keeps it")
+	case errors.Is(c.reason, chatroom.ErrServerClosed) && !s.abrupt() && (waits || state.half) && state.there && state.unread > 0:
+		s.fail("what "+c.String()+" has sent to be read before the end, which would else be a reset", "%d bytes unread", state.unread)
+	case !slow && state.dropped > 0:
+		s.fail("what is unsent to "+c.String()+" to be kept", "%d bytes dropped, %s", state.dropped, errorText(c.reason))
+	}
+}
+
+// checkOpen says that a connection that has not ended does not have to.
+func (s *simulation) checkOpen(c *client, st chatroom.Stats, state linkState) {
+	if s.ending || state.closing || state.replying {
+		return
+	}
+	heldBack := st.Held && c.published < len(c.sizes)
+	switch ends := c.ends || c.name == "jinx" && c.joined > 0; {
+	case c.named && c.joined == 0 && !c.ends:
+		s.fail(c.String()+", whose name is sent, to have joined or to have been refused", "neither; has a join hook not returned?")
+	case !ends || heldBack:
+	case c.dueSince.IsZero() && state.writing && state.kind != streamLink:
+		c.dueSince = time.Now()
+	case !state.writing || state.kind == streamLink || time.Since(c.dueSince) > lingerLimit:
+		s.fail(c.String()+" to have ended", "a connection that is open; causes: %v", c.causes)
 	}
 }
 
@@ -116,12 +163,15 @@ func (s *simulation) checkReason(c *client, reason error) {
 	late := errors.Is(reason, os.ErrDeadlineExceeded)
 	switch {
 	case errors.Is(reason, chatroom.ErrSlowConsumer) && late:
-		link := c.slow.link
-		if s.cfg.write > 0 && link.starving && c.slow.at.Sub(link.hungry) >= s.cfg.write {
+		state, limit := c.slow.link, s.cfg.write
+		if state.kind == layeredLink {
+			limit -= limit / 16 // a deadline of a write before serves for that long, and cuts for good
+		}
+		if limit > 0 && state.starving && c.slow.at.Sub(state.hungry) >= limit {
 			return
 		}
 	case errors.Is(reason, chatroom.ErrSlowConsumer):
-		if c.loose && c.slow.bytes-c.settled > int64(s.cfg.backlog) {
+		if c.loose && c.slow.bytes-c.settled+gathers > int64(s.cfg.backlog) {
 			return
 		}
 	case late && c.joined == 0:
@@ -157,14 +207,19 @@ func (s *simulation) handshakeOver(c *client) bool {
 // checkTimeouts says that nobody has been waited for longer than the options
 // allow.
 func (s *simulation) checkTimeouts(c *client) {
-	link := c.link.look()
+	state, linger := c.link.look(), time.Duration(0)
+	if state.replying {
+		linger = lingerLimit
+	}
 	switch {
-	case s.failed != nil || c.dead || c.inHook || c == s.observer:
-	case c.joined == 0 && s.handshakeOver(c):
+	case s.failed != nil || c.dead || c.inHook || c == s.observer || state.closing:
+	case c.joined == 0 && s.cfg.handshake > 0 && time.Since(c.opened) >= s.cfg.handshake+linger:
 		s.fail(c.String()+" to be refused, since its handshake takes too long", "an open connection")
-	case s.cfg.write > 0 && link.writing && time.Since(link.hungry) > 2*s.cfg.write:
-		s.fail(c.String()+" to be disconnected, since it has taken nothing since "+link.hungry.Sub(s.start).String(), "an open connection")
-	case c.joined > 0 && s.cfg.idle > 0 && !s.ending && link.reading && time.Since(link.readSince) > s.cfg.idle:
-		s.fail(c.String()+" to be disconnected, since it has been silent since "+link.readSince.Sub(s.start).String(), "an open connection")
+	case cutsWrites && s.ending && state.replying && time.Since(state.readSince) > lingerLimit && time.Since(s.endedAt) > lingerLimit:
+		s.fail("the read of "+c.String()+" to end with the server", "one that still writes")
+	case s.cfg.write > 0 && state.writing && time.Since(state.hungry) > 2*s.cfg.write:
+		s.fail(c.String()+" to be disconnected, since it has taken nothing since "+state.hungry.Sub(s.start).String(), "an open connection")
+	case c.joined > 0 && s.cfg.idle > 0 && !s.ending && state.reading && time.Since(state.readSince) > s.cfg.idle+linger:
+		s.fail(c.String()+" to be disconnected, since it has been silent since "+state.readSince.Sub(s.start).String(), "an open connection")
 	}
 }

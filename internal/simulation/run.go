@@ -19,61 +19,56 @@ var errRefused = errors.New("not this name")
 // run, inside a bubble, but for the hooks.
 type simulation struct {
 	// Fixed after construction.
-	cfg      config
-	steps    []step
-	server   *chatroom.Server
-	listener *listener
-	start    time.Time
-	trace    *strings.Builder // nil if nobody reads it
+	cfg    config
+	steps  []step
+	server *chatroom.Server
+	start  time.Time
+	trace  *strings.Builder // nil if nobody reads it
 
 	// Owned by the run.
-	clients  []*client // by number less two
-	observer *client   // reads everything, and so knows the order
-	program  *client   // what the server itself broadcasts
-	log      []logged
-	widest   int  // the longest message so far
-	spent    int  // see spendable
-	ending   bool // the server's end has begun
-	cutShort bool // and not gracefully
-	held     heldFacts
-	wg       sync.WaitGroup // what run has started
-	at       int            // index of the step
-	failed   error
+	clients   []*client // by number less two
+	observer  *client   // reads everything, and so knows the order
+	program   *client   // whom the messages of the program are from
+	listeners []*listening
+	log       []logged
+	widest    int  // the longest message so far
+	spent     int  // see spendable
+	ending    bool // the server's end has begun
+	endedAt   time.Time
+	cutShort  bool // and not gracefully
+	held      heldFacts
+	wg        sync.WaitGroup // what run has started
+	at        int            // index of the step
+	failed    error
 
 	// mu guards the fields below, and those of clients that say so. It is never
 	// held while waiting.
-	mu       sync.Mutex
-	byAddr   map[string]*client
-	strange  string // what a hook was told that cannot be
-	serveErr error
-	ends     []endFacts
+	mu         sync.Mutex
+	byAddr     map[string]*client
+	strange    string       // what a hook was told that cannot be
+	broadcasts []*broadcast // by the number in their text
+	ends       []endFacts
+	ended      bool // the server's end has begun, and it knows
 }
 
-// endFacts is what came of one Shutdown.
-type endFacts struct {
-	err   error
-	limit time.Duration
-	took  time.Duration
-}
+// A listening is one Serve.
+type listening struct {
+	*listener
+	failed bool // it was closed while the server was running
 
-// names of members. Those that do not tell them apart are on purpose.
-var names = []string{
-	"ann", "bob", "ann", "Ünï", "a rather long name of a member", // members
-	"jinx", // whose join hook panics
-	"lee",  // whose leave hook panics
-	"hal",  // whose join hook takes a second
-	"no",   // is refused
-	"",     // as well
+	// Guarded by simulation.mu.
+	served bool // Serve has returned
+	err    error
 }
 
 func newSimulation(h history, trace *strings.Builder) *simulation {
 	s := &simulation{
-		cfg:      h.config(),
-		steps:    h.steps(),
-		listener: newListener(maxSteps + 1), // more than ever connect
-		start:    time.Now(),
-		trace:    trace,
-		byAddr:   make(map[string]*client),
+		cfg:     h.config(),
+		steps:   h.steps(),
+		start:   time.Now(),
+		trace:   trace,
+		byAddr:  make(map[string]*client),
+		program: &client{name: "host"},
 	}
 	s.server = chatroom.NewServer(
 		chatroom.WithBacklog(s.cfg.backlog),
@@ -90,19 +85,13 @@ func newSimulation(h history, trace *strings.Builder) *simulation {
 		chatroom.WithOnJoin(s.onJoin),
 		chatroom.WithOnLeave(s.onLeave),
 	)
-	s.program = &client{name: "host"}
 	return s
 }
 
 // run does the steps and returns what was wrong, or nil. Nothing of it is left
 // when it returns.
 func (s *simulation) run() error {
-	s.wg.Go(func() {
-		err := s.server.Serve(s.listener)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.serveErr = err
-	})
+	s.serve()
 	s.observer = s.connect("observer", 0)
 	s.settle()
 	for i, st := range s.steps {
@@ -117,6 +106,18 @@ func (s *simulation) run() error {
 	}
 	s.finish()
 	return s.failed
+}
+
+// serve has the server accept from another listener.
+func (s *simulation) serve() {
+	l := &listening{listener: newListener(maxSteps + 2)} // more than ever connect
+	s.listeners = append(s.listeners, l)
+	s.wg.Go(func() {
+		err := s.server.Serve(l)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		l.served, l.err = true, err
+	})
 }
 
 // finish ends the server, whatever has happened, and looks at what is left.
@@ -134,14 +135,29 @@ func (s *simulation) finish() {
 	if err := s.server.Shutdown(context.Background()); err != nil {
 		s.fail("Shutdown after Close to return nil", "%v", err)
 	}
-	synctest.Wait()
+	s.serve()                // which comes too late
+	time.Sleep(alertTimeout) // for the last words of what was not accepted
 	s.settle()
 	s.checkEnd()
 	for _, c := range s.all() {
 		c.cancel()
-		_ = c.link.Close() // which checkEnd has found closed, unless something is wrong
+		_ = stream{c.link}.Close() // which checkEnd has found closed, unless something is wrong
 	}
 	s.wg.Wait()
+}
+
+// sleep lets time pass, slowly while the room is held.
+func (s *simulation) sleep(d time.Duration) {
+	for range maxLooks {
+		synctest.Wait()
+		if d <= stillLimit/4 || !s.server.Stats().Held {
+			break
+		}
+		d -= stillLimit / 4
+		time.Sleep(stillLimit / 4)
+		s.settle()
+	}
+	time.Sleep(d)
 }
 
 // settle waits until nothing moves, and holds the server against the model.
@@ -185,15 +201,21 @@ func (s *simulation) connect(name string, options byte) *client {
 		lo:      now.Messages,
 		loBytes: now.Bytes,
 	}
-	half := s.cfg.half
 	if s.observer == nil {
-		c.number, half = 1, false
+		c.number = 1
+	}
+	traits := s.cfg.link(c.number, options)
+	if s.observer == nil {
+		traits.half = false
+		if traits.kind == layeredLink {
+			traits.kind = streamLink // the server ends a read below a layer that is overdue
+		}
 	}
 	if s.ending {
 		c.may(cause{is: chatroom.ErrServerClosed})
 		c.lossy = true
 	}
-	c.link = newLink(addr(fmt.Sprintf("%s:%d", network, c.number)), pick(options, 0, 0, 1, 7, 0, 64))
+	c.link = newLink(c.number, traits)
 	s.mu.Lock()
 	s.byAddr[c.link.remote.String()] = c
 	s.mu.Unlock()
@@ -203,9 +225,9 @@ func (s *simulation) connect(name string, options byte) *client {
 		c.finish(len(c.rest))
 	}
 	c.link.patient = s.observer == nil
-	nc := c.link.conn(half, s.cfg.file)
+	nc := c.link.conn()
 	if options&0x40 == 0 {
-		if !s.listener.offer(nc) {
+		if l := s.listener(c.number); l == nil || !l.offer(nc) {
 			if !s.ending {
 				s.fail("the server to listen", "its listener closed")
 			}
@@ -224,57 +246,30 @@ func (s *simulation) connect(name string, options byte) *client {
 	return c
 }
 
+// listener returns one that is open, or nil.
+func (s *simulation) listener(number int) *listening {
+	var open []*listening
+	for _, l := range s.listeners {
+		if !l.failed {
+			open = append(open, l)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	return open[number%len(open)]
+}
+
 // beginEnd tells the model that the server ends.
 func (s *simulation) beginEnd(cutShort bool) {
-	s.ending = true
+	if !s.ending {
+		s.ending, s.endedAt = true, time.Now()
+	}
 	s.cutShort = s.cutShort || cutShort
 	for _, c := range s.all() {
 		if !c.dead {
 			c.may(cause{is: chatroom.ErrServerClosed}, cause{is: syscall.EPIPE})
 			c.lossy = true
 		}
-	}
-}
-
-func (s *simulation) onJoin(m chatroom.Member) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.byAddr[m.RemoteAddr.String()]
-	if c == nil || c.name != m.Name {
-		s.strange = fmt.Sprintf("the join of %v", m)
-		return
-	}
-	c.joined++
-	c.id, c.hi = m.ID, s.server.Stats().Messages
-	switch m.Name {
-	case "jinx":
-		panic("the join of a jinx")
-	case "hal":
-		c.inHook = true
-		s.mu.Unlock()
-		time.Sleep(time.Second)
-		s.mu.Lock()
-		c.inHook = false
-	}
-}
-
-func (s *simulation) onLeave(m chatroom.Member, reason error) {
-	st := s.server.Stats()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.byAddr[m.RemoteAddr.String()]
-	if c == nil || c.name != m.Name || c.id != m.ID {
-		s.strange = fmt.Sprintf("the leave of %v", m)
-		return
-	}
-	c.left++
-	c.reason = reason
-	link := c.link.look()
-	c.slow = slowFacts{time.Now(), link, int64(st.Bytes - c.loBytes)}
-	if !link.closed {
-		s.strange = fmt.Sprintf("the leave of %v before its connection was closed", c)
-	}
-	if m.Name == "lee" {
-		panic("the leave of lee")
 	}
 }

@@ -11,7 +11,9 @@ package simulation
 
 import (
 	"fmt"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -67,15 +69,28 @@ func inBubble(t *testing.T) runner {
 	}
 }
 
-// bubbleStacks returns the stacks of goroutines in bubbles.
+// bubbleStacks returns the stacks of goroutines in the latest bubble. Those of
+// bubbles that came to no end stay.
 func bubbleStacks() string {
 	buf := make([]byte, 1<<20)
 	all := string(buf[:runtime.Stack(buf, true)])
+	latest := 0
 	var some []string
 	for _, g := range strings.Split(all, "\n\n") {
-		if head, _, _ := strings.Cut(g, "\n"); strings.Contains(head, "synctest") {
+		m := bubbleOf.FindStringSubmatch(g)
+		if m == nil {
+			continue
+		}
+		n, _ := strconv.Atoi(m[1]) // it is a number
+		if n > latest {
+			latest, some = n, nil
+		}
+		if n == latest {
 			some = append(some, g)
 		}
 	}
 	return strings.Join(some, "\n\n")
 }
+
+// bubbleOf finds the bubble of a goroutine in the first line of its stack.
+var bubbleOf = regexp.MustCompile(`^goroutine .* synctest bubble (\d+)`)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"syscall"
 	"testing/synctest"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 // spendable bounds what a history costs: the bytes of its messages, to each
 // client.
-const spendable = 32 << 20
+const spendable = 8 << 20
 
 // sender returns a client that still sends, chosen by a, or nil.
 func (s *simulation) sender(a byte) *client {
@@ -45,7 +46,7 @@ func (s *simulation) do(st step) {
 	case opJoin, opLurk:
 		s.join(st)
 	case opBroadcast:
-		s.broadcast(s.cfg.size(st.b))
+		s.say(s.cfg.size(st.b), pick(st.a, 24*time.Hour, time.Minute, time.Second, 10*time.Millisecond, 0))
 	case opChorus:
 		s.note("all send at once")
 		for _, c := range s.clients {
@@ -55,15 +56,17 @@ func (s *simulation) do(st step) {
 		}
 	case opSleep:
 		s.note("sleep %v", st.sleep())
-		time.Sleep(st.sleep())
+		s.sleep(st.sleep())
 	case opFlush:
 		s.flush(st.sleep())
 	case opEnd:
 		s.end(st)
-	case opStall, opResume:
+	case opStall, opResume, opRekey:
 		if c := s.receiver(st.a); c != nil {
 			s.pace(c, st)
 		}
+	case opListen:
+		s.listen(st)
 	default:
 		if c := s.sender(st.a); c != nil {
 			s.doAs(c, st)
@@ -96,8 +99,8 @@ func (s *simulation) doAs(c *client, st step) {
 		c.finish(int(st.b) % len(c.rest))
 		s.note("%v is cut off", c)
 		c.over, c.lossy = true, true
-		c.link.end(syscall.ECONNRESET, syscall.ECONNRESET)
-		c.must(cause{is: syscall.ECONNRESET})
+		c.link.reset()
+		s.isReset(c)
 	case opGarbage:
 		s.garbage(c, st.b)
 	case opCancel:
@@ -152,21 +155,17 @@ func (s *simulation) send(c *client, count, size int) {
 	c.send(count, size)
 }
 
-// broadcast waits until nothing moves first: it is the program that makes slow
-// consumers of those who are behind for a moment.
-func (s *simulation) broadcast(size int) {
-	s.settle()
-	s.note("the program broadcasts %d bytes", size)
+// say has the program broadcast.
+func (s *simulation) say(size int, limit time.Duration) {
+	if !waits {
+		s.settle() // it makes slow consumers of those who are behind for a moment
+	}
+	s.note("the program broadcasts %d bytes, within %v", size, limit)
 	s.widen(size)
-	seq := len(s.program.sizes)
-	err := s.server.Broadcast(s.program.name, s.program.appendBody(nil, seq, size))
-	switch {
-	case err == nil && s.ending:
-		s.fail("Broadcast of an ending server to return ErrServerClosed", "nil")
-	case err == nil:
-		s.program.sizes = append(s.program.sizes, size)
-	case !s.ending || !errors.Is(err, chatroom.ErrServerClosed):
-		s.fail("Broadcast to succeed", "%v", err)
+	if waits {
+		s.wg.Go(func() { s.broadcast(size, limit) })
+	} else {
+		s.broadcast(size, limit)
 	}
 }
 
@@ -174,6 +173,7 @@ func (s *simulation) broadcast(size int) {
 func (s *simulation) goodbye(c *client, half bool) {
 	s.note("%v says goodbye%s%s", c, either(half, ", and goes on reading", ""), either(c.unfinished(), ", in the middle of a frame", ""))
 	c.over = true
+	before := slices.Clip(c.causes)
 	switch {
 	case c.unfinished():
 		c.must(cause{is: io.ErrUnexpectedEOF})
@@ -183,12 +183,28 @@ func (s *simulation) goodbye(c *client, half bool) {
 		c.must(cause{})
 	}
 	if half {
-		c.link.end(io.EOF, nil)
+		c.link.finish()
 		return
 	}
 	// A write that fails before the end is read is the reason, if that is not clean.
 	c.may(cause{is: syscall.EPIPE})
-	c.link.end(io.EOF, syscall.EPIPE)
+	if c.link.hangUp() {
+		c.causes = before // what has been sent may be read, but its end is none
+		c.lossy = true
+		s.isReset(c)
+	}
+}
+
+// isReset says that c ends with a reset. After a write to a socket that meets it
+// another finds no connection any more, and a read the end of half a frame.
+func (s *simulation) isReset(c *client) {
+	c.must(cause{is: syscall.ECONNRESET})
+	if c.link.kind == polledLink {
+		c.may(cause{is: syscall.EPIPE})
+		if c.unfinished() {
+			c.may(cause{is: io.ErrUnexpectedEOF})
+		}
+	}
 }
 
 // garbage sends what no client may.
@@ -214,15 +230,19 @@ func (s *simulation) garbage(c *client, kind byte) {
 	c.link.send([]byte(bad))
 }
 
-// pace sets how c reads.
+// pace sets how c reads, or has the server write to it from below.
 func (s *simulation) pace(c *client, st step) {
 	switch kind := st.b % 4; {
+	case st.op == opRekey:
+		s.note("%v asks for new keys", c)
+		c.link.rekey()
+		return
 	case st.op == opStall && kind < 3:
 		credit := pick(st.b>>2, 0, 100, 1000, 5000)
 		s.note("%v takes %d bytes more", c, credit)
 		c.link.take(credit, 0, 0)
 	case st.op == opStall:
-		refill, every := pick(st.b>>2, 50, 1000), pick(st.b>>3, 10*time.Millisecond, 100*time.Millisecond, 3*time.Second)
+		refill, every := pick(st.b>>2, 50, 1000, 5000), pick(st.b>>3, 10*time.Millisecond, 100*time.Millisecond, 3*time.Second)
 		s.note("%v takes %d bytes every %v", c, refill, every)
 		c.link.take(refill, refill, every)
 	default:
@@ -263,25 +283,19 @@ func (s *simulation) allEager() bool {
 	return true
 }
 
-// end begins the server's end.
-func (s *simulation) end(st step) {
-	s.settle()
-	if st.b%4 == 3 {
-		s.note("close the server")
-		s.beginEnd(true)
-		_ = s.server.Close() // never fails
+// listen has the server serve one listener more, or ends one of several.
+func (s *simulation) listen(st step) {
+	if st.b&1 == 0 {
+		if len(s.listeners) < 4 {
+			s.note("the server listens once more")
+			s.serve()
+		}
 		return
 	}
-	limit := pick(st.b, 24*time.Hour, time.Second, 40*time.Second)
-	s.note("shut the server down within %v", limit)
-	s.beginEnd(false)
-	s.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		defer cancel()
-		start := time.Now()
-		err := s.server.Shutdown(ctx)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.ends = append(s.ends, endFacts{err, limit, time.Since(start)})
-	})
+	if first := s.listener(0); !s.ending && s.listener(1) != first {
+		s.settle()
+		s.note("a listener fails")
+		first.failed = true
+		_ = first.listener.Close() // it is open
+	}
 }

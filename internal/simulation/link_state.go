@@ -1,0 +1,50 @@
+package simulation
+
+import "time"
+
+// A linkState is what there is to see of a link at one moment.
+type linkState struct {
+	kind             linkKind
+	half             bool // it has CloseWrite
+	there            bool // the client has not closed or reset
+	eager            bool // and takes whatever comes
+	closing, closed  bool // by the server
+	closingSince     time.Time
+	abandoned        bool // what was unsent went with it
+	dropped, unread  int
+	misused          string
+	taken, written   int64
+	reading, writing bool
+	replying         bool // the read waits for what it writes
+	cutReply         bool // it did, and that failed, with which the connection ends
+	readSince        time.Time
+	hungry           time.Time
+	starving         bool
+}
+
+func (l *link) look() linkState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return linkState{
+		kind:         l.kind,
+		half:         l.half,
+		there:        l.refuse == nil,
+		eager:        l.refuse == nil && l.credit == unlimited,
+		closing:      l.closing,
+		closed:       l.closed,
+		closingSince: l.closingSince,
+		abandoned:    !l.lingers,
+		dropped:      l.dropped,
+		unread:       l.unread,
+		misused:      l.misused,
+		taken:        l.taken,
+		written:      l.written,
+		reading:      l.reading,
+		writing:      l.writing,
+		replying:     l.replying,
+		cutReply:     l.cutReply,
+		readSince:    l.readSince,
+		hungry:       l.hungry,
+		starving:     l.starving,
+	}
+}
