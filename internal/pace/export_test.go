@@ -1,0 +1,3 @@
+package pace
+
+var LowerMedian = lowerMedian

@@ -1,0 +1,238 @@
+// Package pace decides how fast a room may go: when publishing has to wait for
+// slow members, and which of them are too slow to be waited for.
+//
+// The room goes at the pace of its slowest member that is not far slower than its
+// middle one. Each member has an account. What the middle takes, or would take if
+// it did not have to wait for others, is its debt; four times what it takes itself
+// pays that back. So whoever keeps a quarter of the middle's pace stays out of
+// debt, however it reads and however long the flood lasts. Only time in which a
+// member is late counts.
+//
+// A member in debt is waited for only out of the room's purse. Whoever gets out of
+// debt again returns what was paid, so the purse is for those who do not. It bounds
+// how long they stop the room, and for which part of the time.
+//
+// Some things cannot be told from outside. While the room waits for a slow member,
+// nobody sees how fast the others have become, or how much more others would
+// publish: the speed that was measured last stands. Where a backlog is taken at
+// once, because buffers or messages are as large, no speed is seen at all, and the
+// room may go at the pace of a member far slower than its middle. And while members
+// that take nothing keep the purse empty, one that pauses for longer than the middle
+// needs for half a backlog may be evicted with them.
+package pace
+
+import (
+	"iter"
+	"time"
+)
+
+const (
+	// slower is how many times slower than the middle is far slower.
+	slower = 4
+
+	// still is how long a late member must have taken nothing to count as still.
+	// TCP asks after a small window every 204 ms, so less says nothing about a
+	// reader. A newcomer is waited for no longer than this when it is in debt.
+	still = 250 * time.Millisecond
+
+	// purseMax is the longest that a room waits for members that take nothing.
+	// purseFill makes it at most one second in 20.
+	purseMax  = 5 * time.Second
+	purseFill = 20
+
+	// patience is how long a member in debt is waited for with an empty purse, so
+	// that nobody is evicted because a scheduler was late. A held room is looked at
+	// as often.
+	patience = 5 * time.Millisecond
+
+	// forget is after how long without a late member, or without a look, what was
+	// measured and owed says nothing any more.
+	forget = 10 * time.Second
+)
+
+// A Law is the pace of one room. It is not safe for concurrent use.
+type Law struct {
+	// Fixed after construction.
+	backlog int64
+	collect func(*Member) bool // adds a member to members, without memory for a closure
+
+	// Owned by Look, and empty outside it.
+	members []*Member
+
+	// As the last look left them.
+	now     time.Time
+	end     int64
+	held    bool
+	swept   bool          // the server itself was behind
+	holders int           // how many members hold the room
+	calm    time.Duration // since a look that found somebody late
+	purse   time.Duration
+	middle  middle
+}
+
+// A Member is one member's part in a room's pace. The zero value is one that has
+// just joined.
+type Member struct {
+	// Set by the caller before each Look, and at the join.
+	Pos     int64 // position in the log up to which it has been written to
+	Blocked bool  // its connection is being waited for; if not, it is at the end, or the server has not got round to it
+
+	// Set by Look.
+	Evict bool // it is far slower and a whole backlog behind: it must be disconnected
+
+	// As the last look left them.
+	seen  bool
+	pos   int64
+	took  float64       // bytes since the look before
+	late  bool          // it is blocked, and more than an eighth of a backlog behind
+	busy  bool          // it is late, and was so at the look before
+	holds bool          // the room is held for it
+	age   time.Duration // since the first look that saw it
+	total float64       // bytes that it has taken since then
+	idle  time.Duration // while it was busy, since it took anything
+	debt  float64       // bytes
+	owing time.Duration // while it was late, since it was neither in debt nor still
+	paid  time.Duration // by the purse, in that time
+	speed speed
+}
+
+// A Verdict is what Look says of the room.
+type Verdict struct {
+	Hold  bool          // publishing waits
+	Evict int           // how many members are to be evicted
+	Again time.Duration // look again after this long at the latest; zero: only when the log grows
+}
+
+// New returns the pace of an empty room whose members may be backlog bytes behind.
+func New(backlog int64) *Law {
+	l := &Law{backlog: backlog, purse: purseMax, middle: middle{backlog: float64(backlog)}}
+	l.collect = func(m *Member) bool {
+		l.members = append(l.members, m)
+		return true
+	}
+	return l
+}
+
+// Look judges the room at a moment: end is the position after the last byte of the
+// log. Look ranges over members once. It is to be called when the log has grown by a
+// chunk (64 KiB, or 1/32 of the backlog if that is less), when Again has passed, when
+// a member leaves while the room is held, and when Moved asks for it. It takes time in
+// proportion to the number of members, and no memory once it has seen as many.
+func (l *Law) Look(now time.Time, end int64, members iter.Seq[*Member]) Verdict {
+	var since time.Duration
+	if !l.now.IsZero() {
+		since = max(now.Sub(l.now), 0)
+	}
+	step := min(since, still) // a look that is late itself says little about members
+	members(l.collect)
+	if l.calm += since; l.calm >= forget {
+		for _, m := range l.members {
+			m.debt, m.speed = 0, speed{}
+		}
+		l.middle.flow = 0
+	}
+	l.middle.flows(float64(end-l.end), since, l.held)
+
+	swept := false
+	for _, m := range l.members {
+		swept = swept || !m.Blocked && end-m.Pos > l.backlog/4
+		l.meet(m, end, since, step)
+	}
+	debit := l.middle.takes(float64(end-l.end), step, l.held, l.members)
+	if swept || l.swept {
+		debit = 0 // nobody can take what the server has not come to write
+	}
+	v, paying := Verdict{}, false
+	l.holders = 0
+	for _, m := range l.members {
+		paying = l.judge(m, end, step, debit, paying)
+		if m.Evict {
+			v.Evict++
+		}
+		if m.holds {
+			l.holders++
+		}
+	}
+	if !paying {
+		l.purse = min(l.purse+since/purseFill, purseMax)
+	}
+	l.now, l.end, l.swept, l.held = now, end, swept, l.holders > 0
+	if v.Hold = l.held; v.Hold {
+		v.Again = patience + time.Duration(len(l.members))*time.Microsecond
+	}
+	clear(l.members)
+	l.members = l.members[:0]
+	return v
+}
+
+// meet takes in where m is, and how fast it is.
+func (l *Law) meet(m *Member, end int64, since, step time.Duration) {
+	if !m.seen {
+		m.seen, m.pos, step = true, m.Pos, 0
+	}
+	if m.Pos >= l.end && since >= still { // it has caught up, in a room that is quiet
+		m.late, m.debt = false, 0
+	}
+	m.took, m.pos = float64(m.Pos-m.pos), m.Pos
+	m.total += m.took
+	m.age += step
+	late := m.Blocked && end-m.Pos > l.backlog/8
+	m.speed.fast = m.speed.fast || !late && min(m.total, l.middle.run) >= l.middle.backlog/2
+	if m.late {
+		m.speed.add(m.took, since, l.middle.backlog/2)
+	}
+	m.busy, m.late = late && m.late, late
+	m.idle += step
+	if m.took > 0 || !m.busy {
+		m.idle = 0
+	}
+	if late {
+		l.calm = 0
+	}
+}
+
+// judge settles m's account, and says what becomes of it. paying is whether the
+// purse pays for this time already; judge returns whether it does now.
+func (l *Law) judge(m *Member, end int64, step time.Duration, debit float64, paying bool) bool {
+	if m.busy {
+		m.debt += debit
+	}
+	m.debt = max(0, m.debt-slower*m.took)
+	newcomer := m.total < l.middle.backlog
+	allowed := l.middle.backlog / 2
+	if newcomer {
+		allowed /= 4
+	}
+	indebted := m.debt > allowed
+	if !indebted && m.idle < still {
+		l.purse = min(l.purse+m.paid, purseMax) // it was worth it
+		m.owing, m.paid = 0, 0
+	} else if m.late {
+		m.owing += step
+		if l.held && m.holds && !paying {
+			paying = true
+			l.purse -= step
+			m.paid += step
+		}
+	}
+	wait := max(l.purse/2, patience)
+	if indebted && newcomer {
+		wait = min(wait, still)
+	}
+	far := m.Blocked && m.owing > wait
+	m.holds = !far && end-m.Pos > l.backlog/4*3
+	m.Evict = far && l.end-m.Pos > l.backlog // what was appended since the last look does not count
+	return paying
+}
+
+// Moved is told, while the room is held, that m has been written to up to pos. It
+// reports whether that may release the room, so that a Look is due. It is cheap: it
+// is to be called after every write.
+func (l *Law) Moved(m *Member, pos int64) bool {
+	if !m.holds || l.end-pos > l.backlog/4*3 {
+		return false
+	}
+	m.holds = false
+	l.holders--
+	return l.holders == 0
+}

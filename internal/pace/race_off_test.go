@@ -1,0 +1,8 @@
+//go:build !race
+
+package pace_test
+
+const (
+	slowed       = false
+	defaultRooms = 2000
+)
