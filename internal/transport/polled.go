@@ -1,0 +1,94 @@
+package transport
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// polled is a connection that tells when it can be read and written to, and does
+// both without waiting.
+type polled struct {
+	base
+	sock Pollable
+
+	// The Read under way. Whoever reads owns these.
+	in      Buffer
+	read    int
+	readErr error
+	tryRead func() bool // readOnce, bound once, so that a read needs no memory
+}
+
+func (c *polled) init(sock Pollable, writeTimeout time.Duration) {
+	c.base.init(sock, writeTimeout)
+	c.sock, c.tryRead = sock, c.readOnce
+}
+
+// Read holds no buffer until there is something to read.
+func (c *polled) Read(b Buffer) (int, error) {
+	c.in, c.read, c.readErr = b, 0, nil
+	if err := c.sock.AwaitRead(c.tryRead); err != nil {
+		return 0, err
+	}
+	return c.read, c.readErr
+}
+
+// readOnce makes one read, and reports whether there was anything to read.
+func (c *polled) readOnce() bool {
+	c.read, c.readErr = c.sock.TryRead(c.in.Space(true))
+	if c.readErr == ErrWouldBlock {
+		c.in.Park()
+		return false
+	}
+	return true
+}
+
+func (c *polled) Polled() bool { return true }
+
+func (c *polled) TryWrite(runs [][]byte) (int, error) {
+	c.writes.Add(1)
+	n, err := c.sock.TryWrite(runs)
+	if err == ErrWouldBlock {
+		err = nil
+	}
+	c.wrote(err)
+	return n, err
+}
+
+// Write returns as soon as the connection has taken anything, so that progress
+// shows.
+func (c *polled) Write(runs [][]byte) (int, error) {
+	start := time.Now()
+	// A deadline is a timer, which not every write is worth: that of an earlier
+	// write serves until it has passed.
+	if c.writeTimeout > 0 && !start.Before(c.writeBy) {
+		c.setWriteBy(start.Add(c.writeTimeout))
+	}
+	n, err := c.awaitWrite(runs)
+	for errors.Is(err, os.ErrDeadlineExceeded) && !c.reached(connClosing) {
+		// It may take something although it does not say so: a socket asks for a third
+		// of its buffer to be free.
+		c.setWriteBy(time.Time{}) // which has passed for TryWrite as well
+		if n, err = c.TryWrite(runs); n > 0 || err != nil {
+			return n, err
+		}
+		if time.Since(start) >= c.writeTimeout {
+			return 0, stalled(os.ErrDeadlineExceeded)
+		}
+		c.setWriteBy(start.Add(c.writeTimeout)) // it was an earlier write's that has passed
+		n, err = c.awaitWrite(runs)
+	}
+	return n, err
+}
+
+func (c *polled) awaitWrite(runs [][]byte) (int, error) {
+	c.writes.Add(1)
+	n, err := c.sock.AwaitWrite(runs)
+	c.wrote(err)
+	return n, err
+}
+
+func (c *polled) Abandon() {
+	_ = c.sock.SetLinger(0) // fails only when the connection has ended
+	c.Close()
+}

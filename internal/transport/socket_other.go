@@ -1,0 +1,14 @@
+//go:build !unix
+
+package transport
+
+import (
+	"net"
+	"time"
+)
+
+// newSocket returns nil: there is no writing without waiting here.
+func newSocket(nc net.Conn, _ time.Duration) Conn {
+	limitUnsent(nc)
+	return nil
+}
