@@ -107,7 +107,7 @@ func BenchmarkBroadcast(b *testing.B) {
 						wait(int64(n) * unit)
 					}()
 					for range n {
-						if err := s.Broadcast("sender", body); err != nil {
+						if err := s.Broadcast(context.Background(), "sender", body); err != nil {
 							b.Error(err)
 						}
 					}

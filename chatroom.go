@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,15 +19,16 @@ var ErrServerClosed = errors.New("chatroom: server closed")
 
 // A Server is a chat room. Create one with [NewServer]; give it connections with
 // [Server.Serve] or [Server.ServeConn]; end it with [Server.Shutdown] or
-// [Server.Close]. All methods may be called at once, and from hooks.
+// [Server.Close]. All methods are safe for concurrent use, also by hooks; see
+// [Server.Shutdown].
 type Server struct {
 	// Fixed after construction.
 	cfg  serverConfig
 	room *room
 
 	// ending is closed when the server's end begins, sealed when, after that,
-	// nothing is published any more.
-	ending, sealed chan struct{}
+	// nothing is published any more, and ended when nothing is left.
+	ending, sealed, ended chan struct{}
 
 	// mu guards the fields below. It is taken before room.mu and never held
 	// across I/O or a hook.
@@ -33,19 +36,12 @@ type Server struct {
 	closing   bool
 	listeners map[*onceCloser]struct{}
 	sessions  map[*session]struct{}
-	reading   int           // sessions that may publish
-	inHook    int           // sessions that run a hook
-	changed   chan struct{} // closed and replaced when, while closing, a session ends or a hook begins
 	refused   uint64
 	accepted  uint64
-}
 
-// A Member is one connection in the room, as it was when it joined.
-type Member struct {
-	ID         uint64    // unique in the server's life, ascending in the order of joining
-	Name       string    // not unique
-	RemoteAddr net.Addr  // as its connection reports it
-	JoinedAt   time.Time // when the room listed it
+	// running counts the sessions, and reading those that may publish. Add is called
+	// under mu, and not while closing.
+	running, reading sync.WaitGroup
 }
 
 // Stats are figures of a [Server] at one moment. Counts run from its start.
@@ -62,8 +58,9 @@ type Stats struct {
 	Bytes    uint64 // of them, as sent to one member: names, messages and headers
 	Backlog  int64  // bytes by which the member furthest behind is behind now
 
-	Holds uint64 // times that publishing was held for the room to catch up
-	Held  bool   // it is held now
+	Holds    uint64        // times that publishing had to wait for members to catch up
+	HoldTime time.Duration // for how long in all, the hold that goes on included
+	Held     bool          // it has to wait now
 }
 
 // NewServer returns a server with an empty room. It starts nothing: a server
@@ -72,19 +69,19 @@ func NewServer(opts ...ServerOption) *Server {
 	cfg := newServerConfig(opts)
 	return &Server{
 		cfg:       cfg,
-		room:      newRoom(cfg.backlog),
+		room:      newRoom(cfg.backlog, cfg.writeTimeout),
 		ending:    make(chan struct{}),
 		sealed:    make(chan struct{}),
+		ended:     make(chan struct{}),
 		listeners: make(map[*onceCloser]struct{}),
 		sessions:  make(map[*session]struct{}),
-		changed:   make(chan struct{}),
 	}
 }
 
 // Serve accepts connections from l and serves each on a goroutine of its own. It
 // blocks until l fails or the server ends, always returns an error, which is
 // [ErrServerClosed] after [Server.Shutdown] or [Server.Close], and always closes
-// l. A server may serve several listeners at once. Temporary errors of l, such
+// l. A server may serve several listeners at the same time. Temporary errors of l, such
 // as too many open files, are logged and tried again after 5 ms, doubling to a
 // second.
 func (s *Server) Serve(l net.Listener) error {
@@ -186,6 +183,7 @@ func (s *Server) register(nc net.Conn) (*session, error) {
 	}
 	s.accepted++
 	s.sessions[sess] = struct{}{}
+	s.running.Add(1)
 	return sess, nil
 }
 
@@ -193,7 +191,7 @@ func (s *Server) unregister(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess)
-	s.notifyLocked()
+	s.running.Done()
 }
 
 // admit lets sess become a member, unless the server is ending. From here on
@@ -204,49 +202,20 @@ func (s *Server) admit(sess *session) error {
 	if s.closing {
 		return ErrServerClosed
 	}
-	sess.admitted = true
+	sess.admit()
 	return nil
 }
 
-// startReading and stopReading frame the time in which a session may publish.
+// startReading lets a session publish until it calls reading.Done, unless the
+// server is ending.
 func (s *Server) startReading() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		return false
 	}
-	s.reading++
+	s.reading.Add(1)
 	return true
-}
-
-func (s *Server) stopReading() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reading--
-	if s.closing && s.reading == 0 {
-		close(s.sealed)
-	}
-}
-
-func (s *Server) enterHook() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.inHook++
-	s.notifyLocked()
-}
-
-func (s *Server) leaveHook() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.inHook--
-}
-
-// notifyLocked wakes those who wait for the server's end. s.mu must be held.
-func (s *Server) notifyLocked() {
-	if s.closing {
-		close(s.changed)
-		s.changed = make(chan struct{})
-	}
 }
 
 func (s *Server) countRefused() {
@@ -256,16 +225,24 @@ func (s *Server) countRefused() {
 }
 
 // Broadcast sends body to every member, as a message from somebody called from,
-// who need not be one and whose name no rule looks at. It never waits for a connection and is never held: a
-// program that broadcasts faster than the members read makes slow consumers of
-// them. It keeps no part of body. It returns [ErrFrameTooLarge] if from or body
-// is over [WithMaxMessage], and [ErrServerClosed] when the server is ending.
-func (s *Server) Broadcast(from string, body []byte) error {
+// who need not be one and whose name no rule looks at. Like a member's publishing
+// it waits while the room is held for those who are slower. When ctx ends first,
+// nothing is published and it returns ctx.Err(). It keeps no part of body. It
+// returns [ErrFrameTooLarge] if from or body is over [WithMaxMessage], and
+// [ErrServerClosed] when the server is ending.
+func (s *Server) Broadcast(ctx context.Context, from string, body []byte) error {
 	if limit := s.cfg.maxMessage; max(len(from), len(body)) > limit {
 		return fmt.Errorf("%w: broadcast of %d bytes, the limit is %d", ErrFrameTooLarge, max(len(from), len(body)), limit)
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	var short [128]byte // so that a short name needs no memory
-	return s.room.broadcast(AppendFrame(short[:0], []byte(from)), body)
+	published, err := s.room.broadcast(ctx, AppendFrame(short[:0], []byte(from)), body)
+	if !published && err == nil {
+		err = ctx.Err()
+	}
+	return err
 }
 
 // Members returns a snapshot of the members in the order of joining. The slice
@@ -289,7 +266,7 @@ func (s *Server) Stats() Stats {
 // the members' connections, those excepted that have left, or until ctx ends,
 // whose error it then returns.
 func (s *Server) Flush(ctx context.Context) error {
-	if !s.room.flush(ctx.Done(), nil) {
+	if !s.room.flush(ctx) {
 		return ctx.Err()
 	}
 	return nil
@@ -301,97 +278,90 @@ func (s *Server) Flush(ctx context.Context) error {
 // When ctx ends first, it closes the rest like [Server.Close] and returns
 // ctx.Err().
 //
-// It may be called more than once, also at once. Called by a hook, of this server
-// or of another, it waits for all but the hooks that are running, since its
-// caller is one of them.
+// It may be called more than once, also at the same time. It waits for hooks that
+// are running, so a hook that is to end the server gracefully calls it on a
+// goroutine of its own.
 func (s *Server) Shutdown(ctx context.Context) error {
-	sessions := s.beginEnd()
-	for _, sess := range sessions {
-		sess.stop()
+	s.beginEnd()
+	select {
+	case <-s.ended: // also if ctx has ended, too
+		return nil
+	default:
 	}
-	if err := s.wait(ctx, calledFromHook()); err != nil {
-		_ = s.Close()
-		return err
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+		s.abortAll()
+		return ctx.Err()
 	}
-	s.room.sweeper.Wait() // it has nothing left to do
-	return nil
 }
 
 // Close ends the server at once: it closes all listeners and connections,
 // whatever the members are owed, and returns. Leave hooks are still told, each
 // on its member's goroutine; [Server.Shutdown], also after Close, waits for
-// them. It may be called more than once and always returns nil.
+// them. It may be called more than once, also by a hook, and always returns nil.
 func (s *Server) Close() error {
-	s.beginEnd()
-	s.room.close()
-	for _, sess := range s.snapshot() {
-		sess.abort(ErrServerClosed)
+	listeners := s.beginEnd()
+	s.abortAll()
+	for _, c := range listeners {
+		_ = c.close() // Serve tells why it ended
 	}
 	return nil
 }
 
-// beginEnd stops accepting, joining and broadcasting, drops the connections that
-// are no members, and returns those that are.
-func (s *Server) beginEnd() (members []*session) {
+// abortAll ends all connections, and all publishing.
+func (s *Server) abortAll() {
+	s.room.close()
 	s.mu.Lock()
-	if !s.closing {
+	defer s.mu.Unlock()
+	for sess := range s.sessions {
+		sess.abort(ErrServerClosed)
+	}
+}
+
+// beginEnd stops accepting, joining, reading and broadcasting, and drops the
+// connections that are no members. It returns the listeners that are not closed.
+func (s *Server) beginEnd() (listeners []*onceCloser) {
+	s.mu.Lock()
+	begins := !s.closing
+	if begins {
 		s.closing = true
 		close(s.ending)
 		s.room.end() // first, so that nothing is published once sealed
-		if s.reading == 0 {
-			close(s.sealed)
-		}
 	}
-	listeners := s.listeners
-	s.listeners = make(map[*onceCloser]struct{})
-	var strangers []*session
+	listeners = slices.Collect(maps.Keys(s.listeners))
+	var members []*session
 	for sess := range s.sessions {
-		if sess.admitted {
-			members = append(members, sess)
+		if sess.isStranger() {
+			sess.abort(ErrServerClosed)
 		} else {
-			strangers = append(strangers, sess)
+			members = append(members, sess)
 		}
 	}
 	s.mu.Unlock()
-
-	for c := range listeners {
-		_ = c.close() // Serve tells why it ended
+	if begins {
+		go s.end(listeners)
 	}
-	for _, sess := range strangers {
-		sess.abort(ErrServerClosed)
+	for _, sess := range members {
+		sess.conn.StopReading()
 	}
-	return members
+	return listeners
 }
 
-func (s *Server) snapshot() []*session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]*session, 0, len(s.sessions))
-	for sess := range s.sessions {
-		all = append(all, sess)
+// end closes the listeners and sees to it that what follows the server's end
+// follows. It runs on a goroutine of its own until nothing is left of the server.
+func (s *Server) end(listeners []*onceCloser) {
+	var closing sync.WaitGroup
+	for _, c := range listeners {
+		closing.Go(func() { _ = c.close() }) // which may wait
 	}
-	return all
-}
-
-// wait blocks until no session is left or, for a hook, none but those that run a
-// hook.
-func (s *Server) wait(ctx context.Context, fromHook bool) error {
-	for {
-		s.mu.Lock()
-		left, changed := len(s.sessions), s.changed
-		if fromHook {
-			left -= s.inHook
-		}
-		s.mu.Unlock()
-		if left <= 0 {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	s.reading.Wait()
+	close(s.sealed)
+	s.running.Wait()
+	s.room.sweeper.Wait() // it has nothing left to do
+	closing.Wait()
+	close(s.ended)
 }
 
 func (s *Server) log(level slog.Level, msg string, attrs ...slog.Attr) {

@@ -22,6 +22,9 @@ const (
 	goodbyeQuiet = time.Second
 )
 
+// longAgo is a deadline that is always over.
+var longAgo = time.Unix(1, 0)
+
 // errMessagesUsed is yielded by a Messages iterator that is ranged over again.
 var errMessagesUsed = errors.New("chatroom: Messages iterator used twice")
 
@@ -31,8 +34,8 @@ type Message struct {
 	Body []byte // the text; the receiver owns it
 }
 
-// A Conn is a client's connection to a chat room. All methods may be called at
-// once; messages sent at once arrive in some order, each whole.
+// A Conn is a client's connection to a chat room. All methods are safe for
+// concurrent use; messages sent at the same time arrive in some order, each whole.
 type Conn struct {
 	// Fixed after construction.
 	nc      net.Conn
@@ -153,7 +156,7 @@ func (c *Conn) sendFrame(ctx context.Context, what string, payload []byte) error
 
 // Receive returns the next message. It blocks until one is there, ctx ends or
 // the connection does. When ctx ends the error matches ctx.Err(), no bytes are
-// lost, and Receive can be called again. Several calls at once each return a
+// lost, and Receive can be called again. Concurrent calls each return a
 // message of their own.
 //
 // A clean end, between messages, is [io.EOF]; the end of the stream elsewhere is

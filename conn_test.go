@@ -273,7 +273,7 @@ func TestCloseLosesNothing(t *testing.T) {
 		for range 5 {
 			alice := s.Join("alice")
 			if tr.name != "pipe" { // whose client would be stuck with what it does not read
-				require.NoError(t, s.Broadcast("host", []byte("unread")))
+				require.NoError(t, s.Broadcast(context.Background(), "host", []byte("unread")))
 				bob.Want("host", "unread")
 			}
 			sent := make(chan struct{})
@@ -355,7 +355,7 @@ func TestCloseAfterCutSend(t *testing.T) {
 	alice, err := chatroom.Dial(t.Context(), "tcp", l.Addr().String(), "alice")
 	require.NoError(t, err)
 	waitForMembers(t, s.Server, 2) // Join would wait for the hook
-	require.NoError(t, s.Broadcast("host", []byte("unread by alice")))
+	require.NoError(t, s.Broadcast(context.Background(), "host", []byte("unread by alice")))
 	s.WaitWritten()
 	bob.Want("host", "unread by alice")
 	sent, err := cutSend(t, alice, 100_000)

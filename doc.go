@@ -36,12 +36,12 @@
 //   - Isolation. A member that does not read delays nothing that is written to the
 //     others. When publishing waits is told under Pace.
 //   - Bounded memory. What members are behind is held once for the room, up to
-//     [WithBacklog]. Nothing is reserved that a peer has only announced.
-//   - Clean-up. However a member goes, it leaves the list as soon as its connection
-//     tells, its goroutines end, its connection is closed, and [WithOnLeave] hooks
-//     are told once, with the reason. A member whose own messages are being held,
-//     or whose join hook blocks, is not read from, so its end shows when that
-//     does.
+//     [WithBacklog], and a TCP socket of the system's holds little more than its
+//     peer takes. Nothing is reserved that a peer has only announced.
+//   - Clean-up. However a member goes, it leaves the list at once, its goroutines
+//     end, its connection is closed, and [WithOnLeave] hooks are told once, with the
+//     reason. A member whose own messages have to wait, or whose join hook blocks,
+//     is not read from, so its end shows when that does.
 //   - No silent loss. A message read whole reaches every member that keeps up. One
 //     that does not is disconnected with [ErrSlowConsumer]: the hooks, the log
 //     and [Stats] tell.
@@ -52,16 +52,17 @@
 //
 // # Pace and slow consumers
 //
-// A room goes at the pace of its middle member. While more than half of the
-// members are far behind, by more than half of the backlog, the messages of
-// members wait until the middle has caught up; so a member that floods evicts
-// nobody. A member that is the whole backlog behind while the middle is not is
-// far slower than the room, and is disconnected, after a grace of between 50 ms
-// and 2 s in which it may catch up once and publishing waits. In a room of two,
-// or with exactly half of the members far behind, publishing waits as well, as
-// long as one of those takes anything within 30 s; and while it is the server that
-// has no time to write, so that members are behind who would take more.
-// [Server.Broadcast] never waits.
+// Whoever publishes, a member or the program, waits while somebody who is not far
+// slower than the room is a backlog behind. Far slower means: takes less than a
+// quarter of what the room's middle member takes, or would take if it did not have
+// to wait for others. A member that is far slower and a whole backlog behind is
+// disconnected.
+//
+// So a flood evicts nobody who keeps a quarter of the middle's pace, however long
+// it lasts; a room of two goes at the pace of the slower; and no minority, however
+// its members read and however often they come back, makes a room slower than a
+// quarter of what it is without them. Members that take nothing at all never stop a
+// room for more than 5 s at a time.
 //
 // A member that takes nothing at all for [WithWriteTimeout] is disconnected
 // however little it is behind. One that vanishes without a word and is owed
@@ -69,10 +70,12 @@
 //
 // # Concurrency
 //
-// All methods of a Server and of a Conn may be called at once from any goroutine.
-// Hooks run on the goroutine of the member that they are about and may call the
-// server, its end included. Bytes that are passed in may be reused when the call
-// returns; bytes that come out belong to the caller.
+// All methods of a Server and of a Conn are safe for concurrent use. Hooks run on
+// the goroutine of the member that they are about and may call the server, and
+// [Server.Close] as well; [Server.Shutdown] waits for the hook that calls it, as
+// that of net/http does, so a hook calls it on a goroutine of its own. Bytes that
+// are passed in may be reused when the call returns; bytes that come out belong to
+// the caller.
 //
 // An idle member costs one goroutine with a small stack, about 4 KiB in all over
 // TCP. Over TCP and Unix sockets it has no buffer: it is read when there is

@@ -65,7 +65,7 @@ func ExampleWithOnJoin() {
 	left := make(chan struct{})
 	s = chatroom.NewServer(
 		chatroom.WithOnJoin(func(m chatroom.Member) {
-			_ = s.Broadcast("host", []byte("welcome, "+m.Name)) // fails only when the server ends
+			_ = s.Broadcast(context.Background(), "host", []byte("welcome, "+m.Name)) // fails only when the server ends
 		}),
 		chatroom.WithOnLeave(func(m chatroom.Member, reason error) {
 			fmt.Println(m.Name, "has left, reason:", reason)
@@ -141,7 +141,7 @@ func ExampleServer_Serve_unix() {
 	defer alice.Close()
 	<-listed
 	for _, line := range []string{"one", "two", "three"} {
-		if err := s.Broadcast("host", []byte(line)); err != nil {
+		if err := s.Broadcast(context.Background(), "host", []byte(line)); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -178,7 +178,7 @@ func ExampleServer_Members() {
 		defer c.Close()
 		<-listed
 	}
-	if err := s.Broadcast("host", []byte("welcome, both")); err != nil {
+	if err := s.Broadcast(context.Background(), "host", []byte("welcome, both")); err != nil {
 		log.Fatal(err)
 	}
 	for _, m := range s.Members() {
@@ -252,7 +252,7 @@ func ExampleConn_Receive() {
 	defer cancel()
 	_, err = alice.Receive(ctx)
 	fmt.Println(errors.Is(err, context.DeadlineExceeded))
-	if err := s.Broadcast("host", []byte("still there?")); err != nil {
+	if err := s.Broadcast(context.Background(), "host", []byte("still there?")); err != nil {
 		log.Fatal(err)
 	}
 	m, err := alice.Receive(context.Background())

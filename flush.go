@@ -2,80 +2,72 @@ package chatroom
 
 import "slices"
 
-// A waiter waits until members that are behind have been written to up to a
-// position. It is guarded by room.mu.
+// A waiter waits until a member has been written to up to a position.
 type waiter struct {
-	upTo   int64
-	behind int           // members; each has the waiter among its own
-	done   chan struct{} // closed when behind comes down to zero
+	upTo int64
+	done chan struct{} // closed then, or when the member has left
 }
 
-// flush blocks until all that was published before the call has been written to
-// every member, or only to the one that is given, or the member has left. It
-// reports false if done was closed first.
-func (r *room) flush(done <-chan struct{}, only *member) bool {
-	w := &waiter{done: make(chan struct{})}
+// flush waits until all that was published before the call has been written to
+// every member, or the member has left. It reports false if p was done first.
+func (r *room) flush(p publisher) bool {
 	r.mu.Lock()
-	r.watched.Store(true) // before positions are read, so that no progress is missed
-	w.upTo = r.log.end
-	r.eachLocked(only, func(m *member) {
-		if r.posLocked(m) < w.upTo {
-			m.waiters = append(m.waiters, w)
-			w.behind++
-		}
-	})
-	waits := w.behind > 0
-	if waits {
-		r.waiting++
-	}
-	r.watchLocked()
+	upTo := r.log.End()
+	members := r.seatsLocked()
 	r.mu.Unlock()
-	if !waits {
-		return true
+	for _, m := range members {
+		if !r.awaitWritten(m, upTo, p) {
+			return false
+		}
 	}
+	return true
+}
 
-	select {
-	case <-w.done:
-		return true
-	case <-done:
-	}
+// awaitWritten waits until m has been written to up to a position, or has left.
+// It reports false if p was done first.
+func (r *room) awaitWritten(m *seat, upTo int64, p publisher) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if w.behind > 0 {
-		r.eachLocked(only, func(m *member) {
-			m.waiters = slices.DeleteFunc(m.waiters, func(other *waiter) bool { return other == w })
-		})
-		r.waiting--
+	r.flushes++
+	r.watchLocked() // before the position is read, so that no progress is missed
+	defer func() {
+		r.flushes--
 		r.watchLocked()
+	}()
+	if m.elem == nil || r.posLocked(m) >= upTo {
+		return true
 	}
-	return false
+	w := waiter{upTo, make(chan struct{})}
+	m.waiters = append(m.waiters, w)
+	r.mu.Unlock()
+	ok := true
+	select {
+	case <-w.done:
+	case <-p.Done():
+		ok = false
+	}
+	r.mu.Lock()
+	if !ok {
+		m.waiters = slices.DeleteFunc(m.waiters, func(other waiter) bool { return other == w })
+	}
+	return ok
 }
 
-// eachLocked calls f for every member, or only for the one that is given, if it
-// is listed. r.mu must be held.
-func (r *room) eachLocked(only *member, f func(*member)) {
-	if only != nil { // at the server's end there is a flush for each member
-		if only.elem != nil {
-			f(only)
-		}
-		return
-	}
-	for e := r.members.Front(); e != nil; e = e.Next() {
-		f(e.Value.(*member))
-	}
+// published returns the position up to which has been published.
+func (r *room) published() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.End()
 }
 
 // tellWaitersLocked tells those who wait for m that it has been written to up to
 // pos. r.mu must be held.
-func (r *room) tellWaitersLocked(m *member, pos int64) {
-	m.waiters = slices.DeleteFunc(m.waiters, func(w *waiter) bool {
+func (r *room) tellWaitersLocked(m *seat, pos int64) {
+	m.waiters = slices.DeleteFunc(m.waiters, func(w waiter) bool {
 		if pos < w.upTo {
 			return false
 		}
-		if w.behind--; w.behind == 0 {
-			close(w.done)
-			r.waiting--
-		}
+		close(w.done)
 		return true
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"math"
 	"strconv"
 	"sync"
+
+	"example.com/chatroom/internal/transport"
 )
 
 const (
@@ -125,7 +127,12 @@ const (
 
 	// largeBuffer is what it borrows from largeBuffers while the stream is busy.
 	largeBuffer = 32 << 10
+
+	// maxEmptyReads is how many reads in a row may bring nothing, and no error.
+	maxEmptyReads = 100
 )
+
+var _ transport.Buffer = (*frameReader)(nil)
 
 // largeBuffers holds *[largeBuffer]byte.
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
@@ -138,6 +145,9 @@ var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 // grows beyond that only as the bytes of a longer frame arrive.
 type frameReader struct {
 	limit int // the longest payload in bytes
+
+	total int64 // bytes read
+	empty int   // reads in a row that brought nothing, and no error
 
 	buf    []byte // buf[rd:wr] is read and not yet handed out
 	rd, wr int
@@ -175,36 +185,46 @@ func (f *frameReader) partial() bool { return f.wr > f.rd }
 // fill makes one read of src. At the end of the stream it returns io.EOF
 // between frames and io.ErrUnexpectedEOF inside one.
 func (f *frameReader) fill(src io.Reader) error {
-	f.makeRoom()
-	n, err := src.Read(f.buf[f.wr:])
-	return f.filled(n, err)
+	return f.filled(src.Read(f.Space(false)))
 }
+
+// fillFrom is fill from a server's connection.
+func (f *frameReader) fillFrom(c transport.Conn) error { return f.filled(c.Read(f)) }
 
 // filled accounts for a read of n bytes into the buffer.
 func (f *frameReader) filled(n int, err error) error {
 	f.wr += n
+	f.total += int64(n)
 	f.busy = f.wr == len(f.buf)
-	if n > 0 {
+	switch {
+	case n > 0:
+		f.empty = 0
 		return nil // an error that came with bytes comes again
-	}
-	if err == io.EOF && f.partial() {
+	case err == io.EOF && f.partial():
 		return io.ErrUnexpectedEOF
+	case err == nil:
+		if f.empty++; f.empty == maxEmptyReads {
+			return io.ErrNoProgress
+		}
 	}
 	return err
 }
 
-// makeReady makes room for a read that does not wait, so that a large buffer is
-// held for a moment only; park gives it back if there was nothing to read.
-func (f *frameReader) makeReady() {
-	if f.rd == f.wr && f.large == nil {
-		f.replace(largeBuffer)
+// Space returns room to read into. With ready set it is large: it is held for a
+// moment only, since Park gives it back if there was nothing to read.
+func (f *frameReader) Space(ready bool) []byte {
+	if ready {
+		if f.rd == f.wr && f.large == nil {
+			f.replace(largeBuffer)
+		}
+		f.busy = true
 	}
-	f.busy = true
 	f.makeRoom()
+	return f.buf[f.wr:]
 }
 
-// park gives back the buffer but for what is unread in it.
-func (f *frameReader) park() {
+// Park gives back the buffer but for what is unread in it.
+func (f *frameReader) Park() {
 	unread := f.wr - f.rd
 	switch {
 	case unread == 0:

@@ -34,7 +34,7 @@ func TestFrameReaderShrinks(t *testing.T) {
 			src := bytes.NewReader(stream)
 			for src.Len() > 0 {
 				if tt.wait {
-					f.makeReady()
+					f.Space(true)
 				} else {
 					f.makeRoom()
 				}
@@ -46,8 +46,8 @@ func TestFrameReaderShrinks(t *testing.T) {
 				}
 			}
 			if tt.wait {
-				f.makeReady()
-				f.park()
+				f.Space(true)
+				f.Park()
 			} else {
 				f.makeRoom()
 			}

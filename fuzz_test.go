@@ -2,6 +2,7 @@ package chatroom_test
 
 import (
 	"bytes"
+	"context"
 	"testing"
 	"testing/synctest"
 	"unicode"
@@ -61,7 +62,7 @@ func FuzzServer(f *testing.F) {
 			}
 			honest.WantNothing()
 			s.WantMembers("honest")
-			require.NoError(t, s.Broadcast("host", []byte("still here")))
+			require.NoError(t, s.Broadcast(context.Background(), "host", []byte("still here")))
 			honest.Want("host", "still here")
 		})
 	})

@@ -4,14 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
-	"runtime"
 	"runtime/debug"
 )
 
-// errHookFailed is the reason why a member left whose hook panicked or ended the
-// goroutine.
-var errHookFailed = errors.New("chatroom: hook failed")
+// ErrHookFailed is the reason why a member left, or was not let in, for whom a hook
+// or the name rule panicked or ended its goroutine.
+var ErrHookFailed = errors.New("chatroom: hook failed")
 
 // tellJoin runs the join hooks.
 func (s *session) tellJoin() error {
@@ -42,41 +40,14 @@ func (s *session) tellLeave(reason error) {
 
 // runHook calls a function of the program's on the session's goroutine. A panic
 // is logged and returned as an error.
-//
-//go:noinline
 func (s *session) runHook(what string, hook func()) (err error) {
-	s.srv.enterHook()
-	defer s.srv.leaveHook()
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: %s panicked: %v", errHookFailed, what, v)
+			err = fmt.Errorf("%w: %s panicked: %v", ErrHookFailed, what, v)
 			s.srv.log(slog.LevelError, "hook panicked", append(s.attrs(),
 				slog.String("hook", what), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))...)
 		}
 	}()
 	hook()
 	return nil
-}
-
-// runHookName is how runHook appears in a stack.
-var runHookName = runtime.FuncForPC(reflect.ValueOf((*session).runHook).Pointer()).Name()
-
-// calledFromHook reports whether its caller was called by a hook, on the hook's
-// own goroutine.
-func calledFromHook() bool {
-	pcs := make([]uintptr, 64)
-	n := runtime.Callers(2, pcs)
-	for n == len(pcs) {
-		pcs = make([]uintptr, 2*len(pcs))
-		n = runtime.Callers(2, pcs)
-	}
-	for frames := runtime.CallersFrames(pcs[:n]); ; {
-		frame, more := frames.Next()
-		if frame.Function == runHookName {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
 }

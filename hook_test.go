@@ -2,6 +2,7 @@ package chatroom_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -98,11 +99,11 @@ func TestHooksMayCallTheServer(t *testing.T) {
 		var s *chatroomtest.Server
 		s = chatroomtest.NewServer(t,
 			chatroom.WithOnJoin(func(m chatroom.Member) {
-				assert.NoError(t, s.Broadcast("host", []byte("welcome "+m.Name)))
+				assert.NoError(t, s.Broadcast(context.Background(), "host", []byte("welcome "+m.Name)))
 				s.Stats()
 			}),
 			chatroom.WithOnLeave(func(m chatroom.Member, _ error) {
-				if err := s.Broadcast("host", []byte("goodbye "+m.Name)); err != nil {
+				if err := s.Broadcast(context.Background(), "host", []byte("goodbye "+m.Name)); err != nil {
 					assert.ErrorIs(t, err, chatroom.ErrServerClosed)
 				}
 				s.Members()

@@ -53,7 +53,7 @@ func TestServeAfterEnd(t *testing.T) {
 			require.Equal(t, chatroom.ErrServerClosed, s.ServeConn(t.Context(), far))
 			_, err := near.Read(make([]byte, 1))
 			require.Equal(t, io.EOF, err, "ServeConn has closed it")
-			require.Equal(t, chatroom.ErrServerClosed, s.Broadcast("", nil))
+			require.Equal(t, chatroom.ErrServerClosed, s.Broadcast(context.Background(), "", nil))
 			assert.Empty(t, s.Members())
 		})
 	}
@@ -167,7 +167,7 @@ func TestShutdownDeliversWhatIsOwed(t *testing.T) {
 		alice, bob := s.Join("alice"), s.Join("bob")
 		body := make([]byte, 4<<10)
 		for range messages {
-			require.NoError(t, s.Broadcast("host", body))
+			require.NoError(t, s.Broadcast(context.Background(), "host", body))
 		}
 		done := make(chan error, 1)
 		go func() { done <- s.Shutdown(testContext(t)) }()
@@ -256,13 +256,14 @@ func TestShutdownContext(t *testing.T) {
 		raw := s.Raw()
 		raw.SendFrame("never reads")
 		s.WantMembers("never reads")
-		require.NoError(t, s.Broadcast("host", []byte("unread")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("unread")))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		start := time.Now()
 		require.Equal(t, context.DeadlineExceeded, s.Shutdown(ctx))
 		assert.Equal(t, time.Minute, time.Since(start))
 		require.ErrorIs(t, s.WaitLeave("never reads"), chatroom.ErrServerClosed)
+		synctest.Wait()
 		require.NoError(t, s.Shutdown(ctx), "nothing is left to wait for")
 	})
 }
@@ -297,7 +298,7 @@ func TestShutdownAndCloseTogether(t *testing.T) {
 			raw.SendFrame("m")
 		}
 		synctest.Wait()
-		require.NoError(t, s.Broadcast("host", []byte("unread")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("unread")))
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() { assert.NoError(t, s.Shutdown(context.Background())) })
@@ -315,10 +316,11 @@ func TestShutdownAndCloseTogether(t *testing.T) {
 	})
 }
 
-// A hook that ends the server does not wait for itself.
+// A hook may end the server: at once as it is, gracefully on a goroutine of its
+// own, since Shutdown waits for hooks.
 func TestEndFromHook(t *testing.T) {
 	ends := map[string]func(s *chatroom.Server){
-		"Shutdown": func(s *chatroom.Server) { _ = s.Shutdown(context.Background()) },
+		"Shutdown": func(s *chatroom.Server) { go func() { _ = s.Shutdown(context.Background()) }() },
 		"Close":    func(s *chatroom.Server) { _ = s.Close() },
 	}
 	hooks := map[string]func(end func()) chatroom.ServerOption{
@@ -371,13 +373,13 @@ func TestFlush(t *testing.T) {
 		s := chatroomtest.NewServer(t)
 		require.NoError(t, s.Flush(t.Context()), "nothing to write")
 		a, b := s.Join("a"), s.Join("b")
-		require.NoError(t, s.Broadcast("host", []byte("one")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("one")))
 		flushed := make(chan error, 1)
 		go func() { flushed <- s.Flush(t.Context()) }()
 		a.Want("host", "one")
 		synctest.Wait()
 		assert.Empty(t, flushed, "b has not read")
-		require.NoError(t, s.Broadcast("host", []byte("published later")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("published later")))
 		b.Want("host", "one")
 		require.NoError(t, <-flushed, "what is published later does not count")
 

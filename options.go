@@ -129,9 +129,12 @@ func WithHandshakeTimeout(d time.Duration) ServerOption {
 // twice as long. A member that takes longer is disconnected; the error matches
 // both [ErrSlowConsumer] and [os.ErrDeadlineExceeded].
 //
+// Over TCP on Linux this is also how long a peer may leave what was sent to it
+// unacknowledged: one that has vanished is noticed when it is owed something.
+//
 // The default, and zero, is [DefaultWriteTimeout], 30 seconds. Negative is no
 // limit: a member that stops reading then stays until it is a whole backlog
-// behind, and a room in which more than half do so stands still.
+// behind.
 func WithWriteTimeout(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		c.writeTimeout = max(cmp.Or(d, DefaultWriteTimeout), 0)
@@ -148,18 +151,16 @@ func WithIdleTimeout(d time.Duration) ServerOption {
 }
 
 // WithBacklog sets how many bytes of the room's messages, names and headers
-// included, a member may be behind. The bytes are held once for the room and
-// not per member. A member further behind when messages arrive is disconnected
-// with [ErrSlowConsumer]; when more than half of the room is more than half of
-// this behind, the members' publishing is held instead until they catch up.
+// included, a member may be behind. The bytes are held once for the room and not
+// per member. Publishing waits while a member is three quarters of this behind,
+// unless it is far slower than the room; one that is far slower and all of this
+// behind is disconnected with [ErrSlowConsumer].
 //
 // The bound is checked when the room's log grows by a chunk, a 32nd of this but
 // at most 64 KiB, so it is exact to a chunk and what one member published at
-// once, up to 16 messages. Set it to several times the largest message. Over TCP,
-// whose own buffers take megabytes in bursts, a small backlog makes members look
-// slow that are not: keep it at several megabytes. A member that is behind and
-// sends costs up to 32 bytes more for each of its own messages until it has
-// caught up.
+// once, up to 16 messages. Set it to several times the largest message. TCP
+// connections that are wrapped, so that the server cannot bound what their sockets
+// hold, take bytes in bursts of megabytes: leave it at 16 MiB or more for those.
 //
 // The default, zero and negative are [DefaultBacklog], 16 MiB.
 func WithBacklog(bytes int) ServerOption {
@@ -189,7 +190,7 @@ func WithLogger(l *slog.Logger) ServerOption {
 // rules should begin with: without it names may be of any bytes, and as long as
 // messages. A connection for whose name rule returns an error is closed;
 // [ErrNameRejected] wraps that error. A rule cannot keep names unique: it runs
-// before the member is listed, at once with those of other connections.
+// before the member is listed, concurrently with those of other connections.
 //
 // The rule runs on the connection's goroutine. It may block, which delays this
 // connection alone, and it may call the server. If it panics, the stack is
@@ -229,10 +230,11 @@ func CheckName(name string) error {
 // order given. The default is none.
 //
 // The hook runs on the member's own goroutine: calls for different members come
-// at once, those for one member in turn. It may block, which holds back the
+// concurrently, those for one member in turn. It may block, which holds back the
 // messages of this member and its leaving, and nobody else. It may call the
-// server, [Server.Shutdown] and [Server.Close] included. If it panics, the
-// stack is logged and the member is disconnected.
+// server, and [Server.Close], but [Server.Shutdown] only on a goroutine of its
+// own, since that waits for hooks. If it panics, the stack is logged and the
+// member is disconnected with [ErrHookFailed].
 func WithOnJoin(hook func(Member)) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		if hook != nil {
@@ -250,7 +252,7 @@ func WithOnJoin(hook func(Member)) ServerOption {
 // is none.
 //
 // The hook runs on the member's own goroutine, after its [WithOnJoin] hooks:
-// calls for different members come at once. It may block, which delays
+// calls for different members come concurrently. It may block, which delays
 // [Server.Shutdown] and nobody else. It may call the server, as in
 // [WithOnJoin]. If it panics, the stack is logged.
 func WithOnLeave(hook func(Member, error)) ServerOption {

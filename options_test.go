@@ -23,7 +23,7 @@ func TestZeroOptions(t *testing.T) {
 			chatroom.WithIdleTimeout(0), chatroom.WithBacklog(0), chatroom.WithLogger(nil),
 			chatroom.WithNameRule(nil), chatroom.WithOnJoin(nil), chatroom.WithOnLeave(nil))
 		assert.ErrorIs(t, s.WantRefused("not\na name"), chatroom.ErrNameRejected)
-		assert.ErrorIs(t, s.Broadcast("", make([]byte, chatroom.DefaultMaxMessage+1)), chatroom.ErrFrameTooLarge)
+		assert.ErrorIs(t, s.Broadcast(context.Background(), "", make([]byte, chatroom.DefaultMaxMessage+1)), chatroom.ErrFrameTooLarge)
 		start := time.Now()
 		s.Raw().WantClosed()
 		assert.Equal(t, chatroom.DefaultHandshakeTimeout, time.Since(start))

@@ -21,6 +21,10 @@ import (
 	"example.com/chatroom/chatroomtest"
 )
 
+// longestHold is how long a room may stand still for members that take nothing, and a
+// look at it more.
+const longestHold = 5*time.Second + 10*time.Millisecond
+
 // One member sends as fast as it can and a hundred read at a tenth of that rate:
 // nobody is evicted, nothing is lost, and the backlog stays in its bounds.
 func TestFloodEvictsNobody(t *testing.T) {
@@ -105,32 +109,33 @@ func TestFloodOverTransports(t *testing.T) {
 	})
 }
 
-// With a backlog larger than what sockets hold, the time that a member has read
-// nothing in is all it is given: nobody waits for it.
+// A member that never reads costs the others next to nothing: the time in which the
+// room waits for it is a twentieth at most.
 func TestStalledMemberHoldsNobody(t *testing.T) {
-	const size = 7000 // of a message, so that log chunks end anywhere
+	const size, messages, backlog = 7000, 6000, 1 << 20 // of a size that log chunks end anywhere
 	synctest.Test(t, func(t *testing.T) {
-		s := chatroomtest.NewServer(t)
+		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
 		stalled := s.Raw()
 		stalled.SendFrame("stalled")
 		s.WantMembers("stalled")
 		sender, reader := s.Join("sender"), s.Join("reader")
+		start := time.Now()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			for range 2 * chatroom.DefaultBacklog / size {
-				time.Sleep(100 * time.Microsecond)
+			for range messages {
+				time.Sleep(time.Millisecond)
 				assert.NoError(t, sender.Conn.Send(context.Background(), make([]byte, size)))
 			}
 		})
 		wg.Go(func() {
-			for range 2 * chatroom.DefaultBacklog / size {
+			for range messages {
 				_, err := reader.Receive()
 				assert.NoError(t, err)
 			}
 		})
 		require.ErrorIs(t, s.WaitLeave("stalled"), chatroom.ErrSlowConsumer)
 		wg.Wait()
-		assert.Zero(t, s.Stats().Holds)
+		assert.LessOrEqual(t, s.Stats().HoldTime, time.Since(start)/20)
 	})
 }
 
@@ -164,7 +169,7 @@ func TestStalledMemberIsEvicted(t *testing.T) {
 		}
 		require.ErrorIs(t, s.WaitLeave("stalled"), chatroom.ErrSlowConsumer)
 		wg.Wait()
-		assert.LessOrEqual(t, time.Since(start), 50*time.Millisecond, "once, for it to be late and not just unlucky")
+		assert.LessOrEqual(t, time.Since(start), longestHold)
 		stalled.WantClosed()
 		assert.Len(t, s.Members(), members-1)
 		assert.Equal(t, uint64(1), s.Stats().SlowConsumers)
@@ -172,7 +177,7 @@ func TestStalledMemberIsEvicted(t *testing.T) {
 }
 
 // In a room of two the one who listens is all there is to be fair to: a slow one
-// is waited for, one that takes nothing is evicted after a grace.
+// is waited for, one that takes nothing is not for long.
 func TestRoomOfTwo(t *testing.T) {
 	const messages, backlog = 1000, 64 << 10
 	t.Run("slow", func(t *testing.T) {
@@ -229,13 +234,13 @@ func TestRoomOfTwo(t *testing.T) {
 				alice.Send(string(make([]byte, 1000)))
 			}
 			require.ErrorIs(t, s.WaitLeave("bob"), chatroom.ErrSlowConsumer)
-			assert.Equal(t, 30*time.Second, time.Since(start))
+			assert.LessOrEqual(t, time.Since(start), longestHold)
 		})
 	})
 }
 
-// When most of a room has stopped reading, its members' publishing waits for
-// the write timeout to sort them out; the program's never does.
+// When most of a room has stopped reading, publishing waits, the program's too, but
+// not for long: then they are put out.
 func TestMostOfTheRoomStalled(t *testing.T) {
 	const backlog = 64 << 10
 	synctest.Test(t, func(t *testing.T) {
@@ -246,33 +251,29 @@ func TestMostOfTheRoomStalled(t *testing.T) {
 		}
 		s.WantMembers("alice", "bob", "stalled", "stalled", "stalled")
 		start := time.Now()
-		done := make(chan struct{})
+		sent := make(chan struct{})
 		go func() {
-			defer close(done)
+			defer close(sent)
 			for range 200 {
 				assert.NoError(t, alice.Conn.Send(context.Background(), make([]byte, 1000)))
 			}
 		}()
-		for range 20 {
-			_, err := bob.Receive()
-			require.NoError(t, err)
-		}
 		synctest.Wait()
-		assert.True(t, s.Stats().Held)
-		require.NoError(t, s.Broadcast("host", []byte("at once")))
-		assert.Zero(t, time.Since(start))
-		alice.Want("host", "at once")
-		host := 0
-		for range 181 {
+		require.True(t, s.Stats().Held)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		require.Equal(t, context.DeadlineExceeded, s.Broadcast(ctx, "host", []byte("not published")))
+		require.NoError(t, s.Broadcast(t.Context(), "host", []byte("when it goes on")))
+		assert.LessOrEqual(t, time.Since(start), longestHold)
+		alice.Want("host", "when it goes on")
+		from := map[string]int{}
+		for range 201 {
 			m, err := bob.Receive()
 			require.NoError(t, err)
-			if m.From == "host" {
-				host++
-			}
+			from[m.From]++
 		}
-		assert.Equal(t, 1, host)
-		<-done
-		assert.Equal(t, 30*time.Second, time.Since(start))
+		assert.Equal(t, map[string]int{"alice": 200, "host": 1}, from)
+		<-sent
 		for range 3 {
 			require.ErrorIs(t, s.WaitLeave("stalled"), chatroom.ErrSlowConsumer)
 		}
@@ -342,46 +343,42 @@ func TestEndWhileHeld(t *testing.T) {
 // Who floods a held room and goes is held like anybody else: memory stays bounded,
 // and all that it had sent is passed on in the end, however long that takes.
 func TestGoneWhileHeld(t *testing.T) {
-	const backlog, messages = 64 << 10, 200
+	const backlog, messages, size = 64 << 10, 2000, 1000
 	synctest.Test(t, func(t *testing.T) {
-		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog), chatroom.WithWriteTimeout(-1))
-		var stalled []*chatroomtest.Raw
-		for range 3 {
-			raw := s.Raw()
-			raw.SendFrame("stalled")
-			stalled = append(stalled, raw)
-		}
-		s.WantMembers("stalled", "stalled", "stalled")
-		bob := s.Join("bob")
+		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
 		var reading sync.WaitGroup
-		reading.Go(func() {
-			for range messages + 1 {
-				_, err := bob.Receive()
-				assert.NoError(t, err)
-			}
-		})
-		theirs, ours := chatroomtest.Pipe(1 << 20)
+		for i := range 3 {
+			c := s.Join(fmt.Sprint(i))
+			reading.Go(func() {
+				for range messages {
+					time.Sleep(10 * time.Millisecond)
+					m, err := c.Receive()
+					if !assert.NoError(t, err) {
+						return
+					}
+					assert.Len(t, m.Body, size)
+				}
+			})
+		}
+		theirs, ours := chatroomtest.Pipe(4 << 20)
 		flood := chatroom.AppendFrame(nil, []byte("flooder"))
 		for range messages {
-			flood = chatroom.AppendFrame(flood, make([]byte, 1000))
+			flood = chatroom.AppendFrame(flood, make([]byte, size))
 		}
 		_, err := theirs.Write(flood)
 		require.NoError(t, err)
+		require.NoError(t, theirs.Close())
 		var served sync.WaitGroup
 		served.Go(func() { assert.NoError(t, s.ServeConn(t.Context(), ours), "a goodbye") })
-		synctest.Wait()
-		require.True(t, s.Stats().Held)
-
-		require.NoError(t, theirs.Close())
-		require.NoError(t, s.Broadcast("host", []byte("who is there?"))) // the flooder is not
-		time.Sleep(time.Hour)
-		assert.True(t, s.Stats().Held)
-		assert.LessOrEqual(t, s.Stats().Backlog, int64(backlog+40<<10), "a batch more at most")
-		for _, raw := range stalled {
-			go func() { _, _ = io.Copy(io.Discard, raw) }()
+		for range 10 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			assert.LessOrEqual(t, s.Stats().Backlog, int64(backlog+40<<10), "a batch more at most")
 		}
+		assert.True(t, s.Stats().Held)
 		reading.Wait()
 		served.Wait()
+		assert.Zero(t, s.Stats().SlowConsumers)
 	})
 }
 
@@ -432,7 +429,7 @@ func TestDeafFlooderGoes(t *testing.T) {
 		})
 		s.WantMembers("slow", "slow", "slow", "flooder")
 		flooder.deaf.Store(true)
-		require.NoError(t, s.Broadcast("host", []byte("do you hear?")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("do you hear?")))
 		before := s.Stats().Bytes
 		select {
 		case err := <-served:
@@ -455,7 +452,7 @@ func TestBroadcastFlood(t *testing.T) {
 		s.Raw().SendFrame("stalled")
 		s.WantMembers("stalled")
 		for range 1000 {
-			require.NoError(t, s.Broadcast("host", make([]byte, 1000)))
+			require.NoError(t, s.Broadcast(context.Background(), "host", make([]byte, 1000)))
 			require.LessOrEqual(t, s.Stats().Backlog, int64(64<<10+3000))
 		}
 		require.ErrorIs(t, s.WaitLeave("stalled"), chatroom.ErrSlowConsumer)

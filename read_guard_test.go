@@ -107,7 +107,7 @@ func TestLateReadThatWrites(t *testing.T) {
 		nc := newRekeyingConn(far)
 		go func() { _ = s.ServeConn(t.Context(), nc) }()
 		alice := s.JoinConn(near, "alice")
-		require.NoError(t, s.Broadcast("host", []byte("hello")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("hello")))
 		alice.Want("host", "hello")
 		time.Sleep(time.Hour)
 		nc.rekey <- struct{}{}

@@ -3,9 +3,13 @@ package chatroom
 import (
 	"container/list"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.com/chatroom/internal/journal"
+	"example.com/chatroom/internal/pace"
 )
 
 const (
@@ -13,47 +17,52 @@ const (
 	// unless a single message is longer.
 	maxChunk = 64 << 10
 
-	// chunksPerBacklog is how finely a small backlog is checked.
+	// chunksPerBacklog is how finely a small backlog is looked at.
 	chunksPerBacklog = 32
 )
-
-// ErrSlowConsumer is the reason why a member left that did not keep up with the
-// room: it was further behind than [WithBacklog] allows, or took nothing for as
-// long as [WithWriteTimeout] allows.
-var ErrSlowConsumer = errors.New("chatroom: slow consumer")
 
 // errNotMember reports a message of somebody who has already left.
 var errNotMember = errors.New("chatroom: not a member")
 
-// A room is an append-only log of encoded messages and the members that read
-// it, each from a cursor of its own. It does no I/O: a member's outlet does.
+// A room is an append-only log of encoded messages and the members that read it,
+// each from a cursor of its own (a [seat]).
 //
-// Publishing appends once, whatever the number of members, and sees to it that
-// they are written to: it starts the sweep, which serves those members that can
-// be written to without waiting, and a writer for each other one that had
-// nothing to write.
+// Publishing appends a message once, whatever the number of members, and sees to
+// it that they are written to: it starts the sweep, which serves those members
+// that can be written to without waiting, and a writer for each other one that
+// had nothing to write. While a member is waited for, publishing waits.
 type room struct {
 	// Fixed after construction.
-	backlog   int64
-	sweepFunc func() // sweep, bound once, so that starting it needs no memory
+	backlog    int64
+	checkAfter time.Duration                       // until it is looked who has vanished; zero is never
+	sweepFunc  func()                              // sweep, bound once, so that starting it needs no memory
+	pacedFunc  func(yield func(*pace.Member) bool) // paced, as well
 
-	// watched tells writers to report their progress under the lock: the room
-	// is held or somebody waits for a flush.
+	// watched tells whoever writes to report progress under the lock: the room is
+	// held or somebody waits until all is written.
 	watched atomic.Bool
 
 	// mu guards the fields below and is never held across I/O or a hook.
 	mu       sync.Mutex
-	log      chunkLog
-	members  list.List // of *member, in the order of joining
-	idle     []*member // who waits at the end of the log, without a writer; see member.at
-	swept    []*member // whom the sweep writes to; see member.at
+	log      *journal.Log
+	members  list.List // of *seat, in the order of joining
+	idle     []*seat   // those at rest that a writer is started for; see seat.at
+	swept    []*seat   // those at rest that the sweep writes to; see seat.at
 	sweeping bool      // the sweep runs
-	departed []*member // who left swept while it ran, and may be in its round
+	departed []*seat   // who left swept while it ran, and may be in its round
 	sweptTo  int64     // up to where the sweep's last round was to write
+	writers  int       // writers that run, also those of members that have left
 	lastID   uint64
 	state    roomState
-	pace     pace
-	waiting  int // flushes
+	checks   *time.Timer // looks who has vanished; nil until it was needed
+	checking bool        // it is set
+	spoken   bool        // something was published since then
+	pace     *pace.Law
+	held     bool            // publishing waits
+	heldAt   time.Time       // since when
+	again    *time.Timer     // looks at the pace; nil until it was needed
+	queue    []chan struct{} // who waits to publish; each takes one token when it may be its turn
+	flushes  int             // how many wait until members are written to
 	counts   roomCounts
 
 	// sweeper counts the goroutine that runs sweep: none or one. Add is called
@@ -61,70 +70,69 @@ type room struct {
 	sweeper sync.WaitGroup
 }
 
-type roomState int
+type roomState uint8
 
 const (
-	roomOpen   roomState = iota
-	roomEnding           // members' messages are still published; nothing is held, nobody joins, nobody broadcasts
-	roomClosed           // nothing is published
+	roomOpen   roomState = iota // members join, and whoever may publishes
+	roomEnding                  // members' messages are still published; nothing is held, nobody joins, the program publishes nothing
+	roomClosed                  // nothing is published
 )
 
 // roomCounts is what Stats tells of a room.
 type roomCounts struct {
 	messages, bytes, slow, holds uint64
+	held                         time.Duration // without the hold that goes on
 }
 
-func newRoom(backlog int64) *room {
-	r := &room{backlog: backlog}
-	r.sweepFunc = r.sweep
-	r.log.chunkSize = int(min(max(backlog/chunksPerBacklog, headerLen), maxChunk))
+func newRoom(backlog int64, checkAfter time.Duration) *room {
+	r := &room{
+		backlog:    backlog,
+		checkAfter: checkAfter,
+		log:        journal.New(int(min(max(backlog/chunksPerBacklog, headerLen), maxChunk))),
+		pace:       pace.New(backlog),
+	}
+	r.sweepFunc, r.pacedFunc = r.sweep, r.paced
 	return r
 }
 
 // join lists m, from the end of the log on.
-func (r *room) join(m *member) error {
+func (r *room) join(m *seat) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.state != roomOpen:
 		return ErrServerClosed
-	case m.out.isGone():
+	case m.state == seatLeft:
 		return errNotMember // who ended the connection has told why, and its leave has passed
 	}
 	r.lastID++
 	m.ID, m.JoinedAt = r.lastID, time.Now()
 	m.elem = r.members.PushBack(m)
-	m.cur = r.log.cursor()
-	r.restLocked(m)
-	r.repaceLocked() // those far behind may not be most of the room any more
+	m.cur = r.log.Cursor()
+	r.moveLocked(m, seatAtRest)
 	return nil
 }
 
-// leave takes m off the list, if it is still there. Afterwards no writer is
-// started for it.
-func (r *room) leave(m *member) {
+// leave takes m off the list, if it is there. Afterwards no writer is started for
+// it, and it does not join.
+func (r *room) leave(m *seat) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.removeLocked(m)
+	r.lookIfHeldLocked() // it may have been waited for
 }
 
 // removeLocked takes m off the list and out of all accounts. r.mu must be held.
-func (r *room) removeLocked(m *member) {
-	if m.elem == nil {
+func (r *room) removeLocked(m *seat) {
+	if m.state == seatLeft {
 		return
 	}
-	r.members.Remove(m.elem)
-	m.elem = nil
-	if m.at >= 0 {
-		r.unrestLocked(m)
-		if m.sweeps && r.sweeping {
-			r.departed = append(r.departed, m)
-		} else {
-			m.retire() // or its cursor would keep the log for as long as a leave hook runs
-		}
+	if m.elem != nil {
+		r.members.Remove(m.elem)
+		m.elem = nil
 	}
-	r.unmarkLocked(m)
-	r.progressLocked(m, r.log.end)
+	r.moveLocked(m, seatLeft)
+	r.tellWaitersLocked(m, r.log.End())
 }
 
 // list returns a snapshot of the members in the order of joining.
@@ -132,100 +140,147 @@ func (r *room) list() []Member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make([]Member, 0, r.members.Len())
-	for e := r.members.Front(); e != nil; e = e.Next() {
-		all = append(all, e.Value.(*member).Member)
+	for _, m := range r.seatsLocked() {
+		all = append(all, m.Member)
 	}
 	return all
 }
 
-// end stops joins and broadcasts and lets held publishers go on.
-func (r *room) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.state = max(r.state, roomEnding)
-	r.releaseLocked()
+// seatsLocked returns the members in the order of joining. r.mu must be held.
+func (r *room) seatsLocked() []*seat {
+	all := make([]*seat, 0, r.members.Len())
+	for e := r.members.Front(); e != nil; e = e.Next() {
+		all = append(all, e.Value.(*seat))
+	}
+	return all
 }
+
+// end stops joins and the program's publishing, and lets waiting members publish.
+func (r *room) end() { r.advance(roomEnding) }
 
 // close stops all publishing.
-func (r *room) close() {
+func (r *room) close() { r.advance(roomClosed) }
+
+func (r *room) advance(to roomState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state = roomClosed
-	r.releaseLocked()
+	r.state = max(r.state, to)
+	r.holdLocked(false)
+	for _, turn := range r.queue {
+		signal(turn)
+	}
 }
 
-// publish appends m's messages, in order, for everyone but m. It blocks while
-// the room is held, also when m has gone meanwhile, for what was read whole is
-// passed on even then; but not when this end has disconnected m. It keeps none
-// of the slices.
-func (r *room) publish(m *member, messages [][]byte) error {
+// A publisher is whoever publishes. Once Done is closed it does not wait any
+// more. A context is one.
+type publisher interface{ Done() <-chan struct{} }
+
+// publish appends m's messages, in order, for everyone but m. It waits while the
+// room is held, also when m has left meanwhile, for what was read whole is passed
+// on even then; but not when this end has disconnected m. It reports whether it
+// has waited, and keeps none of the slices.
+func (r *room) publish(m *seat, messages [][]byte) (waited bool, err error) {
 	r.mu.Lock()
-	for r.pace.held && !m.out.isGone() {
-		gate := r.pace.gate
-		r.mu.Unlock()
-		m.waited = true
-		select {
-		case <-gate:
-		case <-m.out.gone():
-		}
-		r.mu.Lock()
-	}
+	waited, ok := r.enterLocked(m.owner)
 	switch {
 	case r.state == roomClosed:
 		r.mu.Unlock()
-		return ErrServerClosed
-	case m.elem == nil:
+		return waited, ErrServerClosed
+	case !ok || m.elem == nil:
+		r.passTurnLocked()
 		r.mu.Unlock()
-		return errNotMember // whoever took it off the list has told the session why
+		return waited, errNotMember // whoever took it off the list has told the session why
 	}
-	r.appendAndUnlock(m, m.prefix, messages...)
-	return nil
+	r.appendAndUnlock(m.ID, m.prefix, messages...)
+	return waited, nil
 }
 
-// broadcast appends one message for everyone. It is never held.
-func (r *room) broadcast(prefix, body []byte) error {
+// broadcast appends one message for everyone. It waits while the room is held, and
+// reports false when p was done first.
+func (r *room) broadcast(p publisher, prefix, body []byte) (published bool, err error) {
 	r.mu.Lock()
-	if r.state != roomOpen {
+	_, ok := r.enterLocked(p)
+	if r.state != roomOpen || !ok {
+		r.passTurnLocked()
+		closed := r.state != roomOpen
 		r.mu.Unlock()
-		return ErrServerClosed
+		if closed {
+			err = ErrServerClosed
+		}
+		return false, err
 	}
-	r.appendAndUnlock(nil, prefix, body)
-	return nil
+	r.appendAndUnlock(0, prefix, body)
+	return true, nil
+}
+
+// enterLocked waits until p may publish: the room is not held, and it is p's turn
+// among those who wait, first come, first served. It reports whether it has waited,
+// and false if p was done first. r.mu must be held; it is released meanwhile.
+func (r *room) enterLocked(p publisher) (waited, ok bool) {
+	if r.state != roomOpen || !r.held && len(r.queue) == 0 {
+		return false, true
+	}
+	turn := make(chan struct{}, 1)
+	r.queue = append(r.queue, turn)
+	for ok = true; ok && r.state == roomOpen && (r.held || r.queue[0] != turn); {
+		r.mu.Unlock()
+		select {
+		case <-turn:
+		case <-p.Done():
+			ok = false
+		}
+		r.mu.Lock()
+	}
+	r.queue = slices.DeleteFunc(r.queue, func(other chan struct{}) bool { return other == turn })
+	return true, ok
+}
+
+// passTurnLocked lets the first of those who wait publish, if the room is not held.
+// r.mu must be held.
+func (r *room) passTurnLocked() {
+	if !r.held && len(r.queue) > 0 {
+		signal(r.queue[0])
+	}
+}
+
+// signal puts a token into ch, which has room for one.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default: // it holds one already
+	}
 }
 
 // appendAndUnlock is the log's only door. It appends messages, each behind
-// prefix, as one unit; sender, if there is one, skips them. r.mu must be held;
-// it is released before writers are started.
-func (r *room) appendAndUnlock(sender *member, prefix []byte, messages ...[]byte) {
-	start, from := r.log.cursor(), r.log.end
-	if sender != nil && !sender.idle() && !sender.deaf {
-		to := from
-		for _, body := range messages {
-			to += int64(len(prefix) + headerLen + len(body))
-		}
-		sender.skipLocked(span{from, to}) // before its writer can see the bytes
-	}
+// prefix, for everyone but the sender, zero being the program. r.mu must be held; it is
+// released before writers are started.
+func (r *room) appendAndUnlock(sender uint64, prefix []byte, messages ...[]byte) {
+	start, from := r.log.Cursor(), r.log.End()
+	audience := journal.Except(sender)
 	grew := false
 	for _, body := range messages {
 		header := encodeHeader(len(body))
-		grew = r.log.append(prefix, header[:], body) || grew
+		grew = r.log.Append(audience, prefix, header[:], body) || grew
 	}
+	r.log.Publish()
 	r.counts.messages += uint64(len(messages))
-	r.counts.bytes += uint64(r.log.end - from)
-	r.log.publish()
-	var woken *[]*member
+	r.counts.bytes += uint64(r.log.End() - from)
+	var woken *[]*seat
 	if len(r.idle) > 0 {
-		woken = memberLists.Get().(*[]*member)
-		r.wakeLocked(woken, sender, start)
+		woken = seatLists.Get().(*[]*seat)
+		*woken = r.wakeLocked((*woken)[:0], audience, start)
 	}
 	startSweep := len(r.swept) > 0 && !r.sweeping
 	if startSweep {
 		r.sweeping = true
 		r.sweeper.Add(1)
 	}
+	r.spoken = true
+	r.checkLaterLocked()
 	if grew {
-		r.checkPaceLocked(from, sender != nil)
+		r.lookLocked(time.Now())
 	}
+	r.passTurnLocked()
 	r.mu.Unlock()
 
 	if startSweep {
@@ -236,35 +291,27 @@ func (r *room) appendAndUnlock(sender *member, prefix []byte, messages ...[]byte
 	}
 	for i, m := range *woken {
 		(*woken)[i] = nil
-		go m.writeFunc()()
+		go m.writerFunc()()
 	}
-	memberLists.Put(woken)
+	seatLists.Put(woken)
 }
 
-// memberLists holds *[]*member, so that publishing needs no memory once warm.
-var memberLists = sync.Pool{New: func() any { return new([]*member) }}
+// seatLists holds *[]*seat, so that publishing needs no memory once warm.
+var seatLists = sync.Pool{New: func() any { return new([]*seat) }}
 
-// wakeLocked gives each idle member but sender a writer that begins at start,
-// and puts them into woken for the caller to start. r.mu must be held.
-func (r *room) wakeLocked(woken *[]*member, sender *member, start cursor) {
-	*woken = (*woken)[:0]
-	for _, m := range r.idle {
-		if m == sender {
-			continue
+// wakeLocked gives each member that is idle and belongs to the audience a writer
+// that begins at start, and appends it to woken for the caller to start. r.mu must
+// be held.
+func (r *room) wakeLocked(woken []*seat, audience journal.Audience, start journal.Cursor) []*seat {
+	for i := len(r.idle) - 1; i >= 0; i-- {
+		if m := r.idle[i]; audience.Includes(m.ID) {
+			m.cur = start
+			m.pos.Store(start.Pos())
+			r.moveLocked(m, seatWriting)
+			woken = append(woken, m)
 		}
-		m.at = -1
-		m.cur = start
-		m.pos.Store(start.pos())
-		m.writer.Add(1)
-		*woken = append(*woken, m)
 	}
-	keep := sender != nil && sender.idle()
-	clear(r.idle)
-	r.idle = r.idle[:0]
-	if keep {
-		sender.at = 0
-		r.idle = append(r.idle, sender)
-	}
+	return woken
 }
 
 // countSlow counts a member that took nothing for too long.
@@ -284,8 +331,12 @@ func (r *room) stats(st *Stats) {
 	st.Messages = r.counts.messages
 	st.Bytes = r.counts.bytes
 	st.Holds = r.counts.holds
-	st.Held = r.pace.held
-	for e := r.members.Front(); e != nil; e = e.Next() {
-		st.Backlog = max(st.Backlog, r.log.end-r.posLocked(e.Value.(*member)))
+	st.Held = r.held
+	st.HoldTime = r.counts.held
+	if r.held {
+		st.HoldTime += time.Since(r.heldAt)
+	}
+	for _, m := range r.seatsLocked() {
+		st.Backlog = max(st.Backlog, r.log.End()-r.posLocked(m))
 	}
 }

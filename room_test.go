@@ -47,7 +47,7 @@ func TestWireToClient(t *testing.T) {
 		alice := s.Join("alice")
 		alice.Send("hello")
 		raw.WantBytes("5         alice5         hello")
-		require.NoError(t, s.Broadcast("", nil))
+		require.NoError(t, s.Broadcast(context.Background(), "", nil))
 		raw.WantBytes("0         0         ")
 	})
 }
@@ -182,18 +182,18 @@ func TestDisconnectCleanUp(t *testing.T) {
 func TestBroadcast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithMaxMessage(100))
-		require.NoError(t, s.Broadcast("host", []byte("to nobody")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("to nobody")))
 		alice := s.Join("alice")
 		body := []byte("hello")
-		require.NoError(t, s.Broadcast("host", body))
+		require.NoError(t, s.Broadcast(context.Background(), "host", body))
 		copy(body, "XXXXX")
 		alice.Want("host", "hello")
-		require.ErrorIs(t, s.Broadcast("host", make([]byte, 101)), chatroom.ErrFrameTooLarge)
-		require.ErrorIs(t, s.Broadcast(strings.Repeat("x", 101), nil), chatroom.ErrFrameTooLarge)
-		require.NoError(t, s.Broadcast("host", make([]byte, 100)))
+		require.ErrorIs(t, s.Broadcast(context.Background(), "host", make([]byte, 101)), chatroom.ErrFrameTooLarge)
+		require.ErrorIs(t, s.Broadcast(context.Background(), strings.Repeat("x", 101), nil), chatroom.ErrFrameTooLarge)
+		require.NoError(t, s.Broadcast(context.Background(), "host", make([]byte, 100)))
 		alice.Want("host", string(make([]byte, 100)))
 		require.NoError(t, s.Server.Close())
-		require.ErrorIs(t, s.Broadcast("host", nil), chatroom.ErrServerClosed)
+		require.ErrorIs(t, s.Broadcast(context.Background(), "host", nil), chatroom.ErrServerClosed)
 	})
 }
 
@@ -201,10 +201,10 @@ func TestBroadcast(t *testing.T) {
 func TestNothingFromBeforeTheJoin(t *testing.T) {
 	overTransports(t, func(t *testing.T, tr transport) {
 		s := tr.newServer(t)
-		require.NoError(t, s.Broadcast("host", []byte("to nobody")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("to nobody")))
 		alice := s.Join("alice")
 		alice.WantNothing()
-		require.NoError(t, s.Broadcast("host", []byte("to alice")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("to alice")))
 		alice.Want("host", "to alice")
 		bob := s.Join("bob")
 		bob.WantNothing()

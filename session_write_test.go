@@ -29,7 +29,7 @@ func TestSlowConsumerAtTheEnd(t *testing.T) {
 				s.Raw().SendFrame("stalled")
 			}
 			synctest.Wait()
-			require.NoError(t, s.Broadcast("host", []byte("hello")))
+			require.NoError(t, s.Broadcast(context.Background(), "host", []byte("hello")))
 			synctest.Wait()
 			require.NoError(t, s.Shutdown(t.Context()))
 			for range members {
@@ -78,7 +78,7 @@ func TestLastWordsBehindAJoinHook(t *testing.T) {
 			served <- s.ServeConn(context.Background(), &lateConn{Conn: far, words: bytes.NewReader(words)})
 		}()
 		synctest.Wait()
-		require.NoError(t, s.Broadcast("host", []byte("anyone there?")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("anyone there?")))
 		bob.Want("host", "anyone there?")
 		require.NoError(t, <-served)
 		bob.Want("goner", "last words")
@@ -114,7 +114,7 @@ func TestSlowReaderOverALayer(t *testing.T) {
 		alice := s.RawConn(near)
 		alice.SendFrame("alice")
 		s.WantMembers("alice")
-		require.NoError(t, s.Broadcast("host", make([]byte, size)))
+		require.NoError(t, s.Broadcast(context.Background(), "host", make([]byte, size)))
 		for left := 2*len("0000000000") + len("host") + size; left > 0; time.Sleep(2 * time.Second) {
 			n, err := alice.Read(make([]byte, 1000)) // a record in half a minute
 			require.NoError(t, err)

@@ -54,13 +54,21 @@ func (r *room) startRound(round *sweepRound) bool {
 	}
 	clear(r.departed)
 	r.departed = r.departed[:0]
-	if (r.sweptTo == r.log.end && !round.unfinished.Load()) || len(r.swept) == 0 {
+	// Members at rest are in the log where the last round has left them, or at its
+	// end. Writers are somewhere.
+	switch {
+	case r.writers > 0:
+		r.log.Release()
+	case !round.unfinished.Load():
+		r.log.Reclaim(r.sweptTo)
+	}
+	if (r.sweptTo == r.log.End() && !round.unfinished.Load()) || len(r.swept) == 0 {
 		r.sweeping = false
 		return false
 	}
 	round.unfinished.Store(false)
-	r.sweptTo = r.log.end
-	round.room, round.upTo = r, r.log.end
+	r.sweptTo = r.log.End()
+	round.room, round.upTo = r, r.log.End()
 	round.members = append(round.members, r.swept...)
 	return true
 }
@@ -69,7 +77,7 @@ func (r *room) startRound(round *sweepRound) bool {
 type sweepRound struct {
 	// Fixed while it runs.
 	room    *room
-	members []*member
+	members []*seat
 	upTo    int64
 	help    func() // bound once, so that starting it needs no memory
 
@@ -105,6 +113,8 @@ func (s *sweepRound) run() {
 
 // visitSome visits members until all have been taken.
 func (s *sweepRound) visitSome() {
+	runs := runLists.Get().(*runList)
+	defer runLists.Put(runs)
 	for {
 		to := int(s.next.Add(sweepStride))
 		from := to - sweepStride
@@ -112,7 +122,7 @@ func (s *sweepRound) visitSome() {
 			return
 		}
 		for _, m := range s.members[from:min(to, len(s.members))] {
-			if !s.room.visit(m, s.upTo) {
+			if !s.room.visit(m, runs, s.upTo) {
 				s.unfinished.Store(true)
 			}
 		}
@@ -121,40 +131,34 @@ func (s *sweepRound) visitSome() {
 
 // visit writes to m what it is owed, at least up to upTo unless it does not take
 // that much. It reports false if it has left off because it is others' turn.
-func (r *room) visit(m *member, upTo int64) (finished bool) {
-	for quantum := sweepQuantum; !finished && quantum > 0; {
-		run := r.next(m)
-		n := 0
-		if len(run) > 0 {
-			var err error
-			if n, err = m.out.tryWrite(run); err != nil || n < len(run) {
-				r.wrote(m, n)
-				r.leaveSweep(m)
-				return true
-			}
+func (r *room) visit(m *seat, runs *runList, upTo int64) (finished bool) {
+	for quantum := sweepQuantum; quantum > 0; {
+		owed, n, err := m.writeSome(runs, m.conn.TryWrite)
+		switch {
+		case err != nil || n < owed:
+			r.leaveSweep(m)
+			return true
+		case owed == 0 || m.cur.Pos() >= upTo:
+			return true
 		}
-		r.wrote(m, n) // also when it has only passed messages of its own
 		quantum -= n
-		finished = n == 0 || m.cur.pos() >= upTo
 	}
-	m.dropScratch()
-	return finished
+	return false
 }
 
 // leaveSweep gives m a writer of its own, if it is still listed. The writer meets
 // an error again.
-func (r *room) leaveSweep(m *member) {
+func (r *room) leaveSweep(m *seat) {
 	r.mu.Lock()
-	listed := m.elem != nil
+	listed := m.state == seatAtRest
 	if listed {
-		r.unrestLocked(m)
-		m.writer.Add(1)
-		r.lateLocked(m)
+		r.moveLocked(m, seatWriting)
+		r.lookIfHeldLocked() // it may have been the sweep that was waited for
 	}
 	r.mu.Unlock()
-	if !listed {
+	if listed {
+		go m.writerFunc()()
+	} else {
 		m.retire()
-		return
 	}
-	go m.writeFunc()()
 }

@@ -4,6 +4,7 @@ package chatroom_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -108,14 +109,14 @@ func TestSweepGoesOnWithoutTheStalled(t *testing.T) {
 				all.Wait()
 			}
 			for range messages {
-				require.NoError(t, s.Broadcast("host", body))
+				require.NoError(t, s.Broadcast(context.Background(), "host", body))
 			}
 			read(conns[stalled:], want)
 			assert.NotZero(t, s.Stats().Backlog)
 			read(conns[:stalled], want)
 			require.NoError(t, s.Flush(testContext(t)))
 			for range 10 {
-				require.NoError(t, s.Broadcast("host", []byte("again")))
+				require.NoError(t, s.Broadcast(context.Background(), "host", []byte("again")))
 				read(conns, message("host", "again"))
 			}
 			assert.Zero(t, s.Stats().SlowConsumers)
@@ -148,7 +149,7 @@ func TestResetMetByAWrite(t *testing.T) {
 					case <-stop:
 						return
 					default:
-						assert.NoError(t, s.Broadcast("host", []byte("hello")))
+						assert.NoError(t, s.Broadcast(context.Background(), "host", []byte("hello")))
 					}
 				}
 			})

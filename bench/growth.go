@@ -146,7 +146,7 @@ func memoryProcess(count, duration string) error {
 	for deliveries == 0 || time.Since(start) < d {
 		got.want.Add(burst * int64(n) * unit)
 		for range burst {
-			if err := room.Broadcast("sender", body); err != nil {
+			if err := room.Broadcast(context.Background(), "sender", body); err != nil {
 				return err
 			}
 		}

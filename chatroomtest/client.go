@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"testing/synctest"
 
 	"example.com/chatroom"
@@ -88,11 +87,11 @@ func (c *Client) whyNot(name string, err error) string {
 	defer cancel()
 	for {
 		changed := c.s.change()
-		if reason := c.s.log.whyRefused(c.nc.LocalAddr()); reason != nil {
+		if reason := c.s.whyEnded(c.nc.LocalAddr()); reason != nil {
 			return reason.Error()
 		}
 		if l, ok := c.s.claimLeave(name); ok {
-			return strings.Join(append([]string{fmt.Sprint(l.reason)}, c.s.log.hookPanics()...), "\n")
+			return fmt.Sprint(l.reason)
 		}
 		select {
 		case <-changed:

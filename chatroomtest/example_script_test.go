@@ -1,6 +1,7 @@
 package chatroomtest_test
 
 import (
+	"context"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -36,7 +37,7 @@ alice,bob< host: welcome, bob
 `)}}, "*.txt",
 		chatroomtest.WithServer(func(s *chatroom.Server) { room = s }),
 		chatroom.WithOnJoin(func(m chatroom.Member) {
-			_ = room.Broadcast("host", []byte("welcome, "+m.Name))
+			_ = room.Broadcast(context.Background(), "host", []byte("welcome, "+m.Name))
 		}))
 }
 

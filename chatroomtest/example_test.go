@@ -1,6 +1,7 @@
 package chatroomtest_test
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,10 +34,10 @@ func ExampleNewServer() {
 		var s *chatroomtest.Server
 		s = chatroomtest.NewServer(t,
 			chatroom.WithOnJoin(func(m chatroom.Member) {
-				_ = s.Broadcast("host", []byte("welcome, "+m.Name))
+				_ = s.Broadcast(context.Background(), "host", []byte("welcome, "+m.Name))
 			}),
 			chatroom.WithOnLeave(func(m chatroom.Member, reason error) {
-				_ = s.Broadcast("host", []byte(m.Name+" has left"))
+				_ = s.Broadcast(context.Background(), "host", []byte(m.Name+" has left"))
 			}))
 		alice := s.Join("alice")
 		alice.Want("host", "welcome, alice")

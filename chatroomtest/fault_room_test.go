@@ -108,7 +108,7 @@ func transcript(t *testing.T, newListener func() *chatroomtest.Listener, wrap fu
 		raw.WantClosed()
 		see("frank left: %v", s.WaitLeave("frank"))
 		see("refused: %v", s.WantRefused(""))
-		require.NoError(t, s.Broadcast("host", []byte("idle")))
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("idle")))
 		hear("alice")
 		hear("bob")
 		see("%+v", settled())
@@ -325,7 +325,7 @@ func TestShutdownThroughFaults(t *testing.T) {
 				s := newFaultyServer(t, l, w.wrap)
 				alice := s.JoinConn(w.wrap(s.Dial()), "alice")
 				for i := range 5 {
-					require.NoError(t, s.Broadcast("host", fmt.Append(nil, i)))
+					require.NoError(t, s.Broadcast(context.Background(), "host", fmt.Append(nil, i)))
 				}
 				done := make(chan error, 1)
 				go func() { done <- s.Shutdown(context.Background()) }()

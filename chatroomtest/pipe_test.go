@@ -2,6 +2,7 @@ package chatroomtest_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -278,7 +279,7 @@ func TestBufferedListener(t *testing.T) {
 		bob.Want("raw", "hello")
 		require.NoError(t, s.WaitLeave("raw"))
 		for i := range 10 {
-			require.NoError(t, s.Broadcast("host", fmt.Append(nil, i)))
+			require.NoError(t, s.Broadcast(context.Background(), "host", fmt.Append(nil, i)))
 		}
 		s.WaitWritten() // it does not take a reader
 		go func() { _ = s.Shutdown(t.Context()) }()

@@ -42,7 +42,7 @@ func (r *scriptRun) do(a act) {
 	case "sends":
 		r.peer(a, a.ids[0]).send(a.bytesSent())
 	case "broadcast":
-		if err := r.s.Broadcast(a.name, []byte(a.body)); err != nil {
+		if err := r.s.Broadcast(context.Background(), a.name, []byte(a.body)); err != nil {
 			r.fail(a, "broadcast: %v", err)
 		}
 	case "sleep":

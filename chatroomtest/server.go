@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -48,8 +49,7 @@ type Server struct {
 	tb     testing.TB
 	addr   net.Addr
 	dial   DialFunc
-	bubble bool // whether this is a synctest bubble
-	log    *serverLog
+	bubble bool           // whether this is a synctest bubble
 	served chan error     // what Serve returned
 	opened []func() error // closes what Join and Raw made; owned by the test's goroutine
 
@@ -58,7 +58,8 @@ type Server struct {
 	joined  []chatroom.Member // told by the join hook and not claimed by a Join
 	left    []leave           // told by the leave hook and not claimed by WaitLeave
 	here    []chatroom.Member // told by the join hook and not yet by the leave hook
-	changed chan struct{}     // closed and replaced when any of them changes, or log
+	ended   map[string]error  // what ServeConn returned, by the remote address
+	changed chan struct{}     // closed and replaced when any of them changes
 }
 
 type leave struct {
@@ -94,17 +95,50 @@ func NewServerOn(tb testing.TB, l net.Listener, dial DialFunc, opts ...chatroom.
 		dial:    dial,
 		bubble:  inBubble(),
 		served:  make(chan error, 1),
+		ended:   make(map[string]error),
 		changed: make(chan struct{}),
 	}
-	s.log = newServerLog(s.notify)
 	s.Server = newChatroom(slices.Concat(
-		[]chatroom.ServerOption{chatroom.WithLogger(slog.New(s.log))},
+		[]chatroom.ServerOption{chatroom.WithLogger(slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelError})))},
 		opts,
 		[]chatroom.ServerOption{chatroom.WithOnJoin(s.onJoin), chatroom.WithOnLeave(s.onLeave)},
 	))
 	tb.Cleanup(s.cleanup)
-	go func() { s.served <- s.Serve(l) }() // ends with the server; cleanup waits for it
+	go func() { s.served <- s.Serve(&attendedListener{l, s}) }() // ends with the server; cleanup waits for it
 	return s
+}
+
+// An attendedListener serves its connections itself, to learn from ServeConn why
+// each has ended. What Serve gets of it are errors.
+type attendedListener struct {
+	net.Listener
+	s *Server
+}
+
+func (l *attendedListener) Accept() (net.Conn, error) {
+	for {
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		go l.s.attend(nc) // ends with the connection, which ends with the server
+	}
+}
+
+// attend serves nc and keeps why it has ended.
+func (s *Server) attend(nc net.Conn) {
+	err := s.ServeConn(context.Background(), nc)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended[nc.RemoteAddr().String()] = err
+	s.notifyLocked()
+}
+
+// whyEnded returns why the connection from addr has ended, or nil if it has not.
+func (s *Server) whyEnded(addr net.Addr) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended[addr.String()]
 }
 
 // A serverFunc is what WithServer returns. To any other server it means nothing.
@@ -166,12 +200,6 @@ func (s *Server) onLeave(m chatroom.Member, reason error) {
 	s.notifyLocked()
 }
 
-func (s *Server) notify() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.notifyLocked()
-}
-
 // notifyLocked wakes who waits for a change. s.mu must be held.
 func (s *Server) notifyLocked() {
 	close(s.changed)
@@ -186,7 +214,7 @@ func (s *Server) cleanup() {
 	ctx, cancel := s.timeout()
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
-		s.tb.Errorf("chatroomtest: the server did not end (%v): %d connections are left; whose leave has not been told: %s; the goroutines of servers here, those in hooks first:\n\n%s",
+		s.tb.Errorf("chatroomtest: the server did not end (%v): %d connections are left; whose leave has not been told: %s; the goroutines of servers here:\n\n%s",
 			err, s.Stats().Connections, s.namesHere(), serverStacks())
 		return // Serve has ended, and the rest has been told to
 	}
@@ -448,24 +476,23 @@ func stacks() string {
 	return string(buf[:runtime.Stack(buf, true)])
 }
 
-// serverStacks returns the stacks of servers' goroutines, of the caller's bubble
-// only if it is in one, those that run hooks first.
+// serverStacks returns the stacks of goroutines that servers are in, of the caller's
+// bubble only if it is in one.
 func serverStacks() string {
 	own, _, _ := strings.Cut(stacks(), "\n") // the caller's is the first
 	bubble := bubbleOf.FindString(own)
-	var inHooks, others []string
-	for _, g := range strings.Split(stacks(), "\n\n") {
+	var servers []string
+	for _, g := range strings.Split(stacks(), "\n\n")[1:] {
 		head, _, _ := strings.Cut(g, "\n")
-		switch {
-		case bubbleOf.FindString(head) != bubble:
-		case strings.Contains(g, ".(*session).runHook("):
-			inHooks = append(inHooks, g)
-		case strings.Contains(g, ".(*session).") || strings.Contains(g, ".(*room)."):
-			others = append(others, g)
+		if bubbleOf.FindString(head) == bubble && strings.Contains(g, serverPackage+".") {
+			servers = append(servers, g)
 		}
 	}
-	return strings.Join(append(inHooks, others...), "\n\n")
+	return strings.Join(servers, "\n\n")
 }
+
+// serverPackage is the path of package chatroom.
+var serverPackage = reflect.TypeFor[chatroom.Server]().PkgPath()
 
 // bubbleOf finds the bubble in the first line of a goroutine's stack.
 var bubbleOf = regexp.MustCompile(`synctest bubble \d+`)

@@ -67,7 +67,7 @@ func TestScreenKeepsWhatIsTyped(t *testing.T) {
 	s, srv := newTestScreen(t)
 	s.press("half a li")
 	s.shown.await("half a li")
-	require.NoError(t, srv.Broadcast("bob", []byte("hello")))
+	require.NoError(t, srv.Broadcast(context.Background(), "bob", []byte("hello")))
 	s.shown.await("bob > hello")
 	s.press("ne") // read once the message is shown: the line is drawn again by then
 	s.shown.await("half a line")
@@ -104,7 +104,7 @@ func TestScreenSends(t *testing.T) {
 
 func TestScreenServerGoes(t *testing.T) {
 	s, srv := newTestScreen(t)
-	require.NoError(t, srv.Broadcast("bob", []byte("bye")))
+	require.NoError(t, srv.Broadcast(context.Background(), "bob", []byte("bye")))
 	require.NoError(t, srv.Shutdown(t.Context()))
 	assert.Equal(t, errRoomClosed, <-s.ended)
 }

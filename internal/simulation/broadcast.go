@@ -31,7 +31,7 @@ func (s *simulation) broadcast(size int, limit time.Duration) {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	err := publish(ctx, s.server, s.program.name, body)
+	err := s.server.Broadcast(ctx, s.program.name, body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b.returned, b.err, b.took = true, err, time.Since(b.began)

@@ -99,7 +99,7 @@ func (s *simulation) checkPace(st chatroom.Stats) {
 		s.fail("nobody to be behind, since all read", "%+v", st)
 	case !st.Held:
 		s.held = heldFacts{}
-	case st.Backlog <= int64(heldFor*float64(s.cfg.backlog)):
+	case st.Backlog <= int64(s.cfg.backlog/2):
 		s.fail("the room not to be held, since nobody is far behind", "%+v", st)
 	case now != s.held:
 		now.still = time.Now()
@@ -107,9 +107,6 @@ func (s *simulation) checkPace(st chatroom.Stats) {
 			now.since = now.still
 		}
 		s.held = now
-		s.checkMiddle()
-	case !waits:
-		s.checkMiddle()
 	case time.Since(s.held.still) > stillLimit:
 		s.fail(fmt.Sprintf("the room not to be held for %d of %d members that take nothing", loose, members), "%+v, for %v", st, time.Since(s.held.still))
 	}

@@ -57,7 +57,7 @@ func (h history) config() config {
 			half:     h.at(4)&1 != 0,
 			file:     h.at(4)&2 != 0,
 			spurious: h.at(4)&4 != 0,
-			stubborn: cutsWrites && h.at(4)&8 != 0,
+			stubborn: h.at(4)&8 != 0,
 			buffer:   pick(h.at(7), 256<<10, 4<<10, 64<<10, 500, 16<<10),
 			cut:      pick(h.at(7)>>4, 0, 0, 0, 1, 100, 5000),
 		},

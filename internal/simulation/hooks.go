@@ -44,9 +44,7 @@ func (s *simulation) onJoin(m chatroom.Member) {
 	case "hal":
 		s.inHookLocked(c, func() { time.Sleep(time.Second) })
 	case "ivy":
-		if waits {
-			s.inHookLocked(c, func() { s.broadcast(minBody, hookLimit) })
-		}
+		s.inHookLocked(c, func() { s.broadcast(minBody, hookLimit) })
 	case closer:
 		s.inHookLocked(c, func() { _ = s.server.Close() }) // never fails
 	case ender:
@@ -86,8 +84,6 @@ func (s *simulation) onLeave(m chatroom.Member, reason error) {
 	case "lee":
 		panic("the leave of lee")
 	case "lou":
-		if waits {
-			s.inHookLocked(c, func() { s.broadcast(minBody, hookLimit) })
-		}
+		s.inHookLocked(c, func() { s.broadcast(minBody, hookLimit) })
 	}
 }

@@ -136,7 +136,7 @@ func (s layered) alert() {
 	defer s.mu.Unlock()
 	s.lockWritesLocked()
 	defer s.unlockWritesLocked()
-	if s.told || s.closed || !cutsWrites {
+	if s.told || s.closed {
 		return
 	}
 	s.told = true

@@ -1,22 +1,10 @@
 package simulation
 
 import (
-	"errors"
 	"net"
+
+	"example.com/chatroom/internal/transport"
 )
-
-// errWouldBlock is what a polled link returns when nothing can be done now.
-var errWouldBlock = errors.New("would block")
-
-// pollable is what the server asks of connections that it polls.
-type pollable interface {
-	net.Conn
-	AwaitRead(try func() bool) error
-	TryRead(p []byte) (int, error)
-	TryWrite(runs [][]byte) (int, error)
-	AwaitWrite(runs [][]byte) (int, error)
-	SetLinger(sec int) error
-}
 
 // polled is a link like a socket: it takes bytes into a buffer that its client
 // takes them out of, says when it can be read, and can be read and written to
@@ -26,7 +14,7 @@ type polled struct{ *link }
 // halfPolled can end one direction as well.
 type halfPolled struct{ polled }
 
-var _ pollable = halfPolled{}
+var _ transport.Pollable = halfPolled{}
 
 func (s halfPolled) CloseWrite() error { return s.closeWrite() }
 
@@ -74,7 +62,7 @@ func (s polled) TryRead(p []byte) (int, error) {
 	case s.closed:
 		return 0, s.opError("read", net.ErrClosed)
 	case !s.readableLocked():
-		return 0, errWouldBlock
+		return 0, transport.ErrWouldBlock
 	}
 	return s.readLocked(p)
 }
@@ -89,7 +77,7 @@ func (s polled) TryWrite(runs [][]byte) (int, error) {
 	}
 	n := s.bufferLocked(runs)
 	if n == 0 {
-		return 0, errWouldBlock
+		return 0, transport.ErrWouldBlock
 	}
 	return n, nil
 }

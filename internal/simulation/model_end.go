@@ -92,9 +92,9 @@ func (s *simulation) checkUnsent(c *client, state linkState) {
 	slow := errors.Is(c.reason, chatroom.ErrSlowConsumer)
 	switch {
 	case state.kind != polledLink || s.failed != nil:
-	case slow && abandons && !state.abandoned:
+	case slow && !state.abandoned:
 		s.fail("what is unsent to "+c.String()+", a slow consumer, to be dropped", "a connection that keeps it")
-	case errors.Is(c.reason, chatroom.ErrServerClosed) && !s.abrupt() && (waits || state.half) && state.there && state.unread > 0:
+	case errors.Is(c.reason, chatroom.ErrServerClosed) && !s.abrupt() && state.there && state.unread > 0:
 		s.fail("what "+c.String()+" has sent to be read before the end, which would else be a reset", "%d bytes unread", state.unread)
 	case !slow && state.dropped > 0:
 		s.fail("what is unsent to "+c.String()+" to be kept", "%d bytes dropped, %s", state.dropped, errorText(c.reason))
@@ -171,7 +171,7 @@ func (s *simulation) checkReason(c *client, reason error) {
 			return
 		}
 	case errors.Is(reason, chatroom.ErrSlowConsumer):
-		if c.loose && c.slow.bytes-c.settled+gathers > int64(s.cfg.backlog) {
+		if c.loose && c.slow.bytes-c.settled > int64(s.cfg.backlog) {
 			return
 		}
 	case late && c.joined == 0:
@@ -215,7 +215,7 @@ func (s *simulation) checkTimeouts(c *client) {
 	case s.failed != nil || c.dead || c.inHook || c == s.observer || state.closing:
 	case c.joined == 0 && s.cfg.handshake > 0 && time.Since(c.opened) >= s.cfg.handshake+linger:
 		s.fail(c.String()+" to be refused, since its handshake takes too long", "an open connection")
-	case cutsWrites && s.ending && state.replying && time.Since(state.readSince) > lingerLimit && time.Since(s.endedAt) > lingerLimit:
+	case s.ending && state.replying && time.Since(state.readSince) > lingerLimit && time.Since(s.endedAt) > lingerLimit:
 		s.fail("the read of "+c.String()+" to end with the server", "one that still writes")
 	case s.cfg.write > 0 && state.writing && time.Since(state.hungry) > 2*s.cfg.write:
 		s.fail(c.String()+" to be disconnected, since it has taken nothing since "+state.hungry.Sub(s.start).String(), "an open connection")

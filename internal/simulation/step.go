@@ -157,16 +157,9 @@ func (s *simulation) send(c *client, count, size int) {
 
 // say has the program broadcast.
 func (s *simulation) say(size int, limit time.Duration) {
-	if !waits {
-		s.settle() // it makes slow consumers of those who are behind for a moment
-	}
 	s.note("the program broadcasts %d bytes, within %v", size, limit)
 	s.widen(size)
-	if waits {
-		s.wg.Go(func() { s.broadcast(size, limit) })
-	} else {
-		s.broadcast(size, limit)
-	}
+	s.wg.Go(func() { s.broadcast(size, limit) })
 }
 
 // goodbye ends what c sends, and, unless half, what it receives.
