@@ -41,6 +41,7 @@ import (
 const interopTimeout = 30 * time.Second
 
 func TestInteropConversation(t *testing.T) {
+	t.Parallel()
 	forEachInteropRoom(t, func(t *testing.T, room interopRoom) {
 		members := []interopMember{
 			newPythonMember(t, room, "Jürgen"),
@@ -75,6 +76,7 @@ func TestInteropConversation(t *testing.T) {
 }
 
 func TestInteropBurst(t *testing.T) {
+	t.Parallel()
 	const (
 		bursts   = 25
 		messages = 40 // of each speaker's in a burst
@@ -117,6 +119,7 @@ func TestInteropBurst(t *testing.T) {
 }
 
 func TestInteropLeave(t *testing.T) {
+	t.Parallel()
 	type leaver struct {
 		interopMember
 		depart func()
@@ -196,6 +199,7 @@ func TestInteropLeave(t *testing.T) {
 // TestInteropCut has one client of ours for each place at which what a Python
 // server sends can be cut, and one that gets it byte by byte.
 func TestInteropCut(t *testing.T) {
+	t.Parallel()
 	const name, text = "Zoë", "naïve"
 	pair := chatroom.AppendFrame(chatroom.AppendFrame(nil, []byte(name)), []byte(text))
 
@@ -231,6 +235,7 @@ func TestInteropCut(t *testing.T) {
 // TestInteropClientGivesUp shows that the Python client is as touchy as the
 // tests above need it to be.
 func TestInteropClientGivesUp(t *testing.T) {
+	t.Parallel()
 	const name, text = "Zoë", "naïve"
 	nameFrame := chatroom.AppendFrame(nil, []byte(name))
 	pair := chatroom.AppendFrame(nameFrame, []byte(text))
@@ -280,8 +285,8 @@ type interopRoom interface {
 
 // forEachInteropRoom runs test against our server and against the Python one.
 func forEachInteropRoom(t *testing.T, test func(*testing.T, interopRoom)) {
-	t.Run("room=chatroom", func(t *testing.T) { test(t, newGoRoom(t)) })
-	t.Run("room=server.py", func(t *testing.T) { test(t, newPythonRoom(t)) })
+	t.Run("room=chatroom", func(t *testing.T) { t.Parallel(); test(t, newGoRoom(t)) })
+	t.Run("room=server.py", func(t *testing.T) { t.Parallel(); test(t, newPythonRoom(t)) })
 }
 
 // A goRoom is a room of ours.

@@ -160,8 +160,8 @@ func (m *seat) runWriter() {
 	}
 }
 
-// writeSome has write write what m is owed next, about as much as a visit of the
-// sweep does, and accounts for it. It returns how much there was and how much of
+// writeSome gives write what m is owed next, about as much as a visit of the sweep
+// writes, and accounts for what was written. It returns how much there was and how much of
 // it was written, in bytes.
 func (m *seat) writeSome(runs *runList, write func([][]byte) (int, error)) (owed, n int, err error) {
 	list, behind := m.cur.Runs(m.ID, runs[:0], sweepQuantum)

@@ -98,7 +98,7 @@ func (m *model) next(id uint64, pos int) (from, to int) {
 		pos = max(pos, units[0].to)
 	}
 	from, to = pos, pos
-	for ; len(units) > 0 && units[0].audience.Includes(id) && !(units[0].first && from < to); units = units[1:] {
+	for ; len(units) > 0 && units[0].audience.Includes(id) && (!units[0].first || from >= to); units = units[1:] {
 		to = units[0].to
 	}
 	return from, to

@@ -56,7 +56,7 @@ func (s *simulation) checkBroadcasts(st chatroom.Stats) {
 			s.fail("the observer to receive "+what, "nothing")
 		case b.err != nil && b.observed:
 			s.fail(what+" not to be published, since it has failed", "it, and %v", b.err)
-		case b.err != nil && !overdue && !(s.ending && errors.Is(b.err, chatroom.ErrServerClosed)):
+		case b.err != nil && !overdue && (!s.ending || !errors.Is(b.err, chatroom.ErrServerClosed)):
 			s.fail(what+" to be published, or to fail for a reason", "%v after %v, of %v", b.err, b.took, b.limit)
 		}
 	}

@@ -34,7 +34,7 @@ func (s halfLayered) CloseWrite() error {
 }
 
 // NetConn returns the connection below.
-func (s layered) NetConn() net.Conn { return below{stream{s.link}} }
+func (s layered) NetConn() net.Conn { return below{stream(s)} }
 
 // below is the connection below a layered link.
 type below struct{ stream }

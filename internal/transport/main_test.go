@@ -74,7 +74,6 @@ func (s *memSocket) change(do func()) {
 
 func (s *memSocket) send(text string) { s.change(func() { s.in = append(s.in, text...) }) }
 func (s *memSocket) take(n int)       { s.change(func() { s.room += n }) }
-func (s *memSocket) fail(err error)   { s.change(func() { s.fault = err }) }
 
 func (s *memSocket) taken() string {
 	s.mu.Lock()

@@ -98,7 +98,7 @@ func vanish(t *testing.T, nc net.Conn) {
 	raw, err := nc.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
 	require.NoError(t, raw.Control(func(fd uintptr) {
-		err = syscall.AttachLsf(int(fd), []syscall.SockFilter{drop})
+		err = syscall.AttachLsf(int(fd), []syscall.SockFilter{drop}) //nolint:staticcheck // x/net/bpf makes filters, and attaches none
 	}))
 	require.NoError(t, err)
 }

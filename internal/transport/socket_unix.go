@@ -148,7 +148,7 @@ func (s *socket) SetLinger(sec int) error {
 
 // rawError makes err look as if the connection itself had returned it.
 func (s *socket) rawError(op string, err error) error {
-	raw, ok := err.(*net.OpError)
+	raw, ok := err.(*net.OpError) //nolint:errorlint // RawConn returns it bare, and errors.As would need memory
 	if !ok {
 		return err
 	}
