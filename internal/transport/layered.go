@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// maxRecord is the most, in bytes, that is written to a layer at once: a TLS
+// record.
+const maxRecord = 16 << 10
+
 // A layer is a connection on top of another one, such as a *tls.Conn.
 type layer interface {
 	net.Conn

@@ -1,0 +1,93 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// minPiece and maxPiece bound what is written at once where a write does not
+	// return before all of it is taken, in bytes.
+	minPiece = 1 << 10
+	maxPiece = 64 << 10
+
+	// slowWrite is about how long such a write may take.
+	slowWrite = 100 * time.Millisecond
+
+	// gatherBelow is the run, in bytes, that is worth such a write of its own although
+	// there are more; shorter ones are copied together, up to gatherTo.
+	gatherBelow = 8 << 10
+	gatherTo    = 32 << 10
+)
+
+// A stream is any connection of which nothing else is known.
+type stream struct{ base }
+
+// EndWrites does nothing: nobody else writes.
+func (c *stream) EndWrites() {}
+
+func (c *stream) Read(b Buffer) (int, error) { return c.nc.Read(b.Space(false)) }
+
+func (c *stream) Write(runs [][]byte) (int, error) { return c.writePiece(runs, maxPiece) }
+
+// writePiece makes one write of some of runs, of most bytes at the most.
+func (c *base) writePiece(runs [][]byte, most int) (int, error) {
+	p := runs[0]
+	if len(runs) > 1 && len(p) < gatherBelow {
+		scratch := scratches.Get().(*[gatherTo]byte)
+		defer scratches.Put(scratch)
+		p = gather(scratch[:0], runs)
+	}
+	p = p[:min(len(p), most, c.piece)]
+	start := time.Now()
+	// A deadline is a timer, which not every write is worth: that of a write a
+	// moment ago serves as well. Met too early, the write goes on, where it can.
+	if c.writeTimeout > 0 && c.writeBy.Sub(start) < c.writeTimeout-c.writeTimeout/16 {
+		c.setWriteBy(start.Add(c.writeTimeout))
+	}
+	n, err := c.writeOnce(p)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && time.Since(start) < c.writeTimeout {
+		c.setWriteBy(start.Add(c.writeTimeout))
+		n, err = c.writeOnce(p)
+	}
+	switch took := time.Since(start); {
+	case took > slowWrite:
+		c.piece = max(minPiece, int(int64(n)*int64(slowWrite)/int64(took)))
+	case took < slowWrite/4:
+		c.piece = min(maxPiece, 2*c.piece)
+	}
+	switch late := errors.Is(err, os.ErrDeadlineExceeded); {
+	case late && n > 0:
+		return n, nil
+	case late:
+		return 0, stalled(err)
+	case err == nil && n < len(p):
+		return n, io.ErrShortWrite
+	}
+	return n, err
+}
+
+// gather appends runs to p, as many as fit whole, so that gaps between them cost
+// no writes.
+func gather(p []byte, runs [][]byte) []byte {
+	for _, run := range runs {
+		if len(run) > cap(p)-len(p) {
+			break
+		}
+		p = append(p, run...)
+	}
+	return p
+}
+
+// scratches holds *[gatherTo]byte.
+var scratches = sync.Pool{New: func() any { return new([gatherTo]byte) }}
+
+func (c *base) writeOnce(p []byte) (int, error) {
+	c.writes.Add(1)
+	n, err := c.nc.Write(p)
+	c.wrote(err)
+	return min(max(n, 0), len(p)), err
+}
