@@ -42,9 +42,10 @@
 //     end, its connection is closed, and [WithOnLeave] hooks are told once, with the
 //     reason. A member whose own messages have to wait, or whose join hook blocks,
 //     is not read from, so its end shows when that does.
-//   - No silent loss. A message read whole reaches every member that keeps up. One
-//     that does not is disconnected with [ErrSlowConsumer]: the hooks, the log
-//     and [Stats] tell.
+//   - No silent loss. A message read whole reaches every member that keeps up,
+//     unless the server disconnects its sender while it waits to be published. A
+//     member that does not keep up is disconnected with [ErrSlowConsumer]: the
+//     hooks, the log and [Stats] tell.
 //
 // A client's half, and what no protocol without acknowledgements can promise:
 // [Conn.Send] returning nil means that the connection took the message, not that
@@ -53,10 +54,10 @@
 // # Pace and slow consumers
 //
 // Whoever publishes, a member or the program, waits while somebody who is not far
-// slower than the room is a backlog behind. Far slower means: takes less than a
-// quarter of what the room's middle member takes, or would take if it did not have
-// to wait for others. A member that is far slower and a whole backlog behind is
-// disconnected.
+// slower than the room is three quarters of a backlog behind. A member is far slower
+// if it takes less than a quarter of what the room's middle member takes. What the
+// middle would take if it did not have to wait for others counts as well. A member
+// that is far slower and a whole backlog behind is disconnected.
 //
 // So a flood evicts nobody who keeps a quarter of the middle's pace, however long
 // it lasts; a room of two goes at the pace of the slower; and no minority, however

@@ -43,27 +43,27 @@ type room struct {
 	watched atomic.Bool
 
 	// mu guards the fields below and is never held across I/O or a hook.
-	mu       sync.Mutex
-	log      *journal.Log
-	members  list.List // of *seat, in the order of joining
-	idle     []*seat   // those at rest that a writer is started for; see seat.at
-	swept    []*seat   // those at rest that the sweep writes to; see seat.at
-	sweeping bool      // the sweep runs
-	departed []*seat   // who left swept while it ran, and may be in its round
-	sweptTo  int64     // up to where the sweep's last round was to write
-	writers  int       // writers that run, also those of members that have left
-	lastID   uint64
-	state    roomState
-	checks   *time.Timer // looks who has vanished; nil until it was needed
-	checking bool        // it is set
-	spoken   bool        // something was published since then
-	pace     *pace.Law
-	held     bool            // publishing waits
-	heldAt   time.Time       // since when
-	again    *time.Timer     // looks at the pace; nil until it was needed
-	queue    []chan struct{} // who waits to publish; each takes one token when it may be its turn
-	flushes  int             // how many wait until members are written to
-	counts   roomCounts
+	mu         sync.Mutex
+	log        *journal.Log
+	members    list.List // of *seat, in the order of joining
+	idle       []*seat   // those at rest that a writer is started for; see seat.at
+	swept      []*seat   // those at rest that the sweep writes to; see seat.at
+	sweeping   bool      // the sweep runs
+	departed   []*seat   // who left swept while it ran, and may be in its round
+	sweptTo    int64     // up to where the sweep's last round was to write
+	writers    int       // writers that run, also those of members that have left
+	lastID     uint64
+	state      roomState
+	checkTimer *time.Timer // runs checkPeers; nil until it was needed
+	checkSet   bool        // it is running
+	checksLeft int         // how many checks are due after what was published last
+	pace       *pace.Law
+	held       bool            // publishing waits
+	heldAt     time.Time       // since when
+	again      *time.Timer     // looks at the pace; nil until it was needed
+	queue      []chan struct{} // who waits to publish; each takes one token when it may be its turn
+	flushes    int             // how many wait until members are written to
+	counts     roomCounts
 
 	// sweeper counts the goroutine that runs sweep: none or one. Add is called
 	// under mu, and not once the room is closed or empty for good.
@@ -275,7 +275,7 @@ func (r *room) appendAndUnlock(sender uint64, prefix []byte, messages ...[]byte)
 		r.sweeping = true
 		r.sweeper.Add(1)
 	}
-	r.spoken = true
+	r.checksLeft = checksPerPublish
 	r.checkLaterLocked()
 	if grew {
 		r.lookLocked(time.Now())

@@ -135,7 +135,7 @@ func (s *session) closeConn() {
 // sent before, so those are read, for a moment.
 func (s *session) writeFailed(err error) {
 	if errors.Is(err, transport.ErrStalled) {
-		if s.abort(fmt.Errorf("%w: took nothing for %v: %w", ErrSlowConsumer, s.srv.cfg.writeTimeout, err)) {
+		if s.abort(fmt.Errorf("%w: %w", ErrSlowConsumer, err)) {
 			s.room.countSlow()
 		}
 		return

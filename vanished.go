@@ -2,32 +2,36 @@ package chatroom
 
 import "time"
 
-// checkLaterLocked sees to it that somebody who has vanished is found within two
-// write timeouts after something was written to it: whatever is written goes into
-// a buffer of the system's, which tries for a quarter of an hour to send it. r.mu
-// must be held.
+// checksPerPublish is how many checks follow what was published last. A peer may
+// vanish just before the first, having answered until then.
+const checksPerPublish = 2
+
+// checkLaterLocked sets the timer for checkPeers. The system buffers what is
+// written to a peer that has vanished, and tries for a quarter of an hour to send
+// it; the check finds it sooner, where the system can tell. r.mu must be held.
 func (r *room) checkLaterLocked() {
 	switch {
-	case !r.spoken || r.checking || r.checkAfter == 0 || r.state == roomClosed:
+	case r.checksLeft == 0 || r.checkSet || r.checkAfter == 0 || r.state == roomClosed:
 		return
-	case r.checks == nil:
-		r.checks = time.AfterFunc(r.checkAfter, r.checkPeers)
+	case r.checkTimer == nil:
+		r.checkTimer = time.AfterFunc(r.checkAfter, r.checkPeers)
 	default:
-		r.checks.Reset(r.checkAfter)
+		r.checkTimer.Reset(r.checkAfter)
 	}
-	r.checking, r.spoken = true, false
+	r.checkSet = true
+	r.checksLeft--
 }
 
 // checkPeers disconnects the members whose peers have answered nothing for a write
 // timeout. It runs on a goroutine of the timer's.
 func (r *room) checkPeers() {
 	r.mu.Lock()
-	r.checking = false
+	r.checkSet = false
 	r.checkLaterLocked()
 	members := r.seatsLocked()
 	r.mu.Unlock()
 	for _, m := range members {
-		if err := m.conn.Check(); err != nil {
+		if err := m.conn.CheckPeer(); err != nil {
 			m.owner.writeFailed(err)
 		}
 	}

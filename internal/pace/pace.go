@@ -32,8 +32,12 @@ const (
 
 	// still is how long a late member must have taken nothing to count as still.
 	// TCP asks after a small window every 204 ms, so less says nothing about a
-	// reader. A newcomer is waited for no longer than this when it is in debt.
+	// reader.
 	still = 250 * time.Millisecond
+
+	// newcomerWait is how long a member in debt is waited for that has not taken a
+	// backlog yet, so that who comes back again and again does not get the whole purse.
+	newcomerWait = 2 * still
 
 	// purseMax is the longest that a room waits for members that take nothing.
 	// purseFill makes it at most one second in 20.
@@ -217,7 +221,7 @@ func (l *Law) judge(m *Member, end int64, step time.Duration, debit float64, pay
 	}
 	wait := max(l.purse/2, patience)
 	if indebted && newcomer {
-		wait = min(wait, still)
+		wait = min(wait, newcomerWait)
 	}
 	far := m.Blocked && m.owing > wait
 	m.holds = !far && end-m.Pos > l.backlog/4*3

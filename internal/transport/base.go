@@ -66,7 +66,7 @@ func (c *base) StopReading() {
 
 func (c *base) Polled() bool { return false }
 
-func (c *base) Check() error { return nil }
+func (c *base) CheckPeer() error { return nil }
 
 func (c *base) TryWrite([][]byte) (int, error) { return 0, errors.ErrUnsupported }
 
@@ -158,4 +158,6 @@ func (c *base) Close() {
 func (c *base) Abandon() { c.Close() }
 
 // stalled returns ErrStalled with its cause.
-func stalled(cause error) error { return fmt.Errorf("%w: %w", ErrStalled, cause) }
+func stalled(timeout time.Duration, cause error) error {
+	return fmt.Errorf("%w for %v: %w", ErrStalled, timeout, cause)
+}

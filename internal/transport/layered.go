@@ -130,7 +130,7 @@ func (c *layered) hasEnded() bool {
 	return c.ended
 }
 
-func (c *layered) Check() error { return checkPeer(c.below, c.writeTimeout) }
+func (c *layered) CheckPeer() error { return checkPeer(c.below, c.writeTimeout) }
 
 // Goodbye watches its reads, too, which may write.
 func (c *layered) Goodbye() {

@@ -73,7 +73,7 @@ func (c *polled) Write(runs [][]byte) (int, error) {
 			return n, err
 		}
 		if time.Since(start) >= c.writeTimeout {
-			return 0, stalled(os.ErrDeadlineExceeded)
+			return 0, stalled(c.writeTimeout, os.ErrDeadlineExceeded)
 		}
 		c.setWriteBy(start.Add(c.writeTimeout)) // it was an earlier write's that has passed
 		n, err = c.awaitWrite(runs)

@@ -25,7 +25,7 @@ func checkPeer(nc net.Conn, writeTimeout time.Duration) error {
 		err = raw.Control(func(fd uintptr) { gone = isGone(fd, writeTimeout) })
 	}
 	if err == nil && gone {
-		return stalled(&net.OpError{Op: "write", Net: "tcp", Source: tcp.LocalAddr(), Addr: tcp.RemoteAddr(), Err: os.ErrDeadlineExceeded})
+		return stalled(writeTimeout, &net.OpError{Op: "write", Net: "tcp", Source: tcp.LocalAddr(), Addr: tcp.RemoteAddr(), Err: os.ErrDeadlineExceeded})
 	}
 	return nil // a connection that has ended tells it elsewhere
 }

@@ -118,13 +118,13 @@ func TestCheck(t *testing.T) {
 			_, err := c.Write(runs("hello"))
 			require.NoError(t, err)
 			time.Sleep(timeout + timeout/5)
-			require.NoError(t, c.Check(), "it has answered")
+			require.NoError(t, c.CheckPeer(), "it has answered")
 			vanish(t, client)
 			_, err = c.Write(runs("hello"))
 			require.NoError(t, err)
 			start := time.Now()
 			for err = nil; err == nil && time.Since(start) < 20*time.Second; time.Sleep(timeout / 10) {
-				err = c.Check()
+				err = c.CheckPeer()
 			}
 			require.ErrorIs(t, err, transport.ErrStalled)
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -137,22 +137,22 @@ func TestCheck(t *testing.T) {
 		fill(t, c)
 		for range 10 {
 			time.Sleep(timeout / 5)
-			require.NoError(t, c.Check())
+			require.NoError(t, c.CheckPeer())
 		}
 		c.Abandon()
-		require.NoError(t, c.Check(), "it is closed")
+		require.NoError(t, c.CheckPeer(), "it is closed")
 	})
 	t.Run("without a timeout", func(t *testing.T) {
 		server, _ := newSockets(t, "tcp")
-		require.NoError(t, transport.New(server, 0).Check())
+		require.NoError(t, transport.New(server, 0).CheckPeer())
 	})
 	t.Run("elsewhere", func(t *testing.T) {
 		server, _ := newSockets(t, "unix")
-		require.NoError(t, transport.New(server, timeout).Check())
+		require.NoError(t, transport.New(server, timeout).CheckPeer())
 		near, _ := newPipe(t)
-		require.NoError(t, transport.New(near, timeout).Check())
-		require.NoError(t, transport.New(fakeLayer{near}, timeout).Check())
-		require.NoError(t, transport.New(newMemSocket(), timeout).Check())
+		require.NoError(t, transport.New(near, timeout).CheckPeer())
+		require.NoError(t, transport.New(fakeLayer{near}, timeout).CheckPeer())
+		require.NoError(t, transport.New(newMemSocket(), timeout).CheckPeer())
 	})
 }
 
@@ -167,5 +167,5 @@ func TestCheckDuringAMessage(t *testing.T) {
 	vanish(t, client)
 	_, err := c.Write(runs("hello"))
 	require.NoError(t, err)
-	require.NoError(t, c.Check())
+	require.NoError(t, c.CheckPeer())
 }

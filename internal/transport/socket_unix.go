@@ -33,7 +33,7 @@ type polledSocket struct {
 	sock socket
 }
 
-func (c *polledSocket) Check() error { return checkPeer(c.nc, c.writeTimeout) }
+func (c *polledSocket) CheckPeer() error { return checkPeer(c.nc, c.writeTimeout) }
 
 func rawConn(nc net.Conn) syscall.RawConn {
 	var raw syscall.RawConn

@@ -63,7 +63,7 @@ func (c *base) writePiece(runs [][]byte, most int) (int, error) {
 	case late && n > 0:
 		return n, nil
 	case late:
-		return 0, stalled(err)
+		return 0, stalled(c.writeTimeout, err)
 	case err == nil && n < len(p):
 		return n, io.ErrShortWrite
 	}

@@ -27,7 +27,7 @@ var (
 
 	// ErrStalled reports a peer that took nothing for as long as the write timeout
 	// allows. The error also matches os.ErrDeadlineExceeded.
-	ErrStalled = errors.New("the peer takes nothing")
+	ErrStalled = errors.New("took nothing")
 )
 
 // longAgo is a deadline that is always over.
@@ -57,9 +57,9 @@ type Conn interface {
 	// is broken, or with ErrStalled.
 	Write(runs [][]byte) (n int, err error)
 
-	// Check returns ErrStalled if the peer has answered nothing for the write timeout
-	// although it should have, as one that has vanished, where the system can tell.
-	Check() error
+	// CheckPeer returns ErrStalled if the system knows that the peer has answered
+	// nothing for the write timeout although it should have, as one that has vanished.
+	CheckPeer() error
 
 	// EndWrites says that no Write is to come for a while. Whoever writes calls it.
 	EndWrites()
