@@ -34,7 +34,7 @@
 //   - Membership. A member receives exactly what the others publish after its join
 //     and before its leave.
 //   - Isolation. A member that does not read delays nothing that is written to the
-//     others. When publishing waits is told under Pace.
+//     others. See Pace for when publishing waits.
 //   - Bounded memory. What members are behind is held once for the room, up to
 //     [WithBacklog], and a TCP socket of the system's holds little more than its
 //     peer takes. Nothing is reserved that a peer has only announced.

@@ -53,7 +53,7 @@ func (r *room) awaitWritten(m *seat, upTo int64, p publisher) bool {
 	return ok
 }
 
-// published returns the position up to which has been published.
+// published returns the end of the log.
 func (r *room) published() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -277,7 +277,7 @@ func (f *frameReader) replace(size int) {
 	}
 }
 
-// release gives the buffer back. The frameReader is not used again.
+// release gives the buffer back.
 func (f *frameReader) release() {
 	if f.large != nil {
 		largeBuffers.Put(f.large)

@@ -13,7 +13,7 @@ import (
 // allows, or took nothing for as long as [WithWriteTimeout] allows.
 var ErrSlowConsumer = errors.New("chatroom: slow consumer")
 
-// paced yields the members' parts in the pace, brought up to date. r.mu must be
+// paced brings each member's part in the pace up to date, and yields it. r.mu must be
 // held.
 func (r *room) paced(yield func(*pace.Member) bool) {
 	for e := r.members.Front(); e != nil; e = e.Next() {
@@ -25,8 +25,7 @@ func (r *room) paced(yield func(*pace.Member) bool) {
 	}
 }
 
-// lookLocked asks the pace whether publishing waits, and for whom no longer. It is
-// called when the log has grown by a chunk and, while the room is held, whenever
+// lookLocked asks the pace whether to hold the room, and whom to evict. It is called when the log has grown by a chunk and, while the room is held, whenever
 // that may release it. r.mu must be held.
 func (r *room) lookLocked(now time.Time) {
 	r.watched.Store(true) // before positions are read, so that no progress is missed
@@ -45,8 +44,7 @@ func (r *room) lookLocked(now time.Time) {
 	}
 }
 
-// lookAgain runs on a goroutine of the timer's. One that comes too late does no
-// harm.
+// lookAgain runs on a goroutine of the timer's. After Stop it does no harm.
 func (r *room) lookAgain() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

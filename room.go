@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// maxChunk is the size of a log chunk, and so of a single write, in bytes,
-	// unless a single message is longer.
+	// maxChunk is the size of a log chunk in bytes, unless a message is longer.
 	maxChunk = 64 << 10
 
-	// chunksPerBacklog is how finely a small backlog is looked at.
+	// chunksPerBacklog is how many chunks a backlog has, unless maxChunk limits
+	// their size.
 	chunksPerBacklog = 32
 )
 
@@ -30,13 +30,13 @@ var errNotMember = errors.New("chatroom: not a member")
 // Publishing appends a message once, whatever the number of members, and sees to
 // it that they are written to: it starts the sweep, which serves those members
 // that can be written to without waiting, and a writer for each other one that
-// had nothing to write. While a member is waited for, publishing waits.
+// had nothing to write. Publishing waits while the room is held for a slow member.
 type room struct {
 	// Fixed after construction.
 	backlog    int64
-	checkAfter time.Duration                       // until it is looked who has vanished; zero is never
+	checkAfter time.Duration                       // how long after a publish to check for vanished peers; zero is never
 	sweepFunc  func()                              // sweep, bound once, so that starting it needs no memory
-	pacedFunc  func(yield func(*pace.Member) bool) // paced, as well
+	pacedFunc  func(yield func(*pace.Member) bool) // paced, bound once as well
 
 	// watched tells whoever writes to report progress under the lock: the room is
 	// held or somebody waits until all is written.
@@ -49,7 +49,7 @@ type room struct {
 	idle       []*seat   // those at rest that a writer is started for; see seat.at
 	swept      []*seat   // those at rest that the sweep writes to; see seat.at
 	sweeping   bool      // the sweep runs
-	departed   []*seat   // who left swept while it ran, and may be in its round
+	departed   []*seat   // removed from swept while the sweep runs; its round may still hold them
 	sweptTo    int64     // up to where the sweep's last round was to write
 	writers    int       // writers that run, also those of members that have left
 	lastID     uint64
@@ -176,9 +176,9 @@ func (r *room) advance(to roomState) {
 type publisher interface{ Done() <-chan struct{} }
 
 // publish appends m's messages, in order, for everyone but m. It waits while the
-// room is held, also when m has left meanwhile, for what was read whole is passed
-// on even then; but not when this end has disconnected m. It reports whether it
-// has waited, and keeps none of the slices.
+// room is held, even if the peer has hung up: what was read whole is passed on. It
+// fails once the server has disconnected m. It reports whether it has waited, and
+// keeps none of the slices.
 func (r *room) publish(m *seat, messages [][]byte) (waited bool, err error) {
 	r.mu.Lock()
 	waited, ok := r.enterLocked(m.owner)
@@ -214,8 +214,9 @@ func (r *room) broadcast(p publisher, prefix, body []byte) (published bool, err 
 }
 
 // enterLocked waits until p may publish: the room is not held, and it is p's turn
-// among those who wait, first come, first served. It reports whether it has waited,
-// and false if p was done first. r.mu must be held; it is released meanwhile.
+// among those who wait, first come, first served. When the room ends all may. waited
+// says whether it has waited; ok is false if p was done first. r.mu must be held; it
+// is released meanwhile.
 func (r *room) enterLocked(p publisher) (waited, ok bool) {
 	if r.state != roomOpen || !r.held && len(r.queue) == 0 {
 		return false, true
@@ -251,9 +252,9 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// appendAndUnlock is the log's only door. It appends messages, each behind
-// prefix, for everyone but the sender, zero being the program. r.mu must be held; it is
-// released before writers are started.
+// appendAndUnlock alone appends to the log: messages, each behind prefix, for
+// everyone but the sender, zero being the program. r.mu must be held; it is released
+// before writers are started.
 func (r *room) appendAndUnlock(sender uint64, prefix []byte, messages ...[]byte) {
 	start, from := r.log.Cursor(), r.log.End()
 	audience := journal.Except(sender)

@@ -26,8 +26,8 @@ type owner interface {
 	writeFailed(err error)
 }
 
-// A seat is one member's place in a room. All fields but those headed otherwise
-// are guarded by room.mu.
+// A seat is one member's place in a room. room.mu guards all fields without a comment
+// that says otherwise.
 type seat struct {
 	// Fixed before the join.
 	Member // ID and JoinedAt are set by the join
@@ -44,12 +44,11 @@ type seat struct {
 	// needs no memory. Whoever starts the writer owns it.
 	write func()
 
-	// cur is where the member is in the log. The writer owns it while there is one;
-	// otherwise the sweep does.
+	// cur is where the member is in the log. The writer owns it while there is one. At
+	// rest the sweep does, or room.mu guards it if the connection is not polled.
 	cur journal.Cursor
 
-	// pos is the position up to which all is written, for others to read unless
-	// the member is idle.
+	// pos is the position up to which all is written; see posLocked.
 	pos atomic.Int64
 
 	state   seatState
@@ -63,7 +62,7 @@ type seatState uint8
 
 const (
 	seatNew     seatState = iota // it has not joined
-	seatAtRest                   // it has no writer. The sweep writes to it, if its connection is polled, and else it is at the end of the log, has no cursor, and counts as written to
+	seatAtRest                   // it has no writer. If its connection is polled, the sweep writes to it. If not, it has no cursor, and counts as written to
 	seatWriting                  // it has a writer, which waits for its connection
 	seatDeaf                     // writing to it has failed: it receives nothing more and counts as written to, but may publish until it leaves
 	seatLeft                     // it is off the list
@@ -83,7 +82,7 @@ func (r *room) moveLocked(m *seat, to seatState) {
 	case to == seatWriting:
 		r.writers++
 		m.writer.Add(1)
-	case from == seatWriting: // its writer ends, or will find out
+	case from == seatWriting: // its writer retires it
 	case m.conn.Polled() && r.sweeping:
 		r.departed = append(r.departed, m)
 	default:
@@ -148,7 +147,7 @@ func (m *seat) runWriter() {
 		owed, _, err := m.writeSome(runs, m.conn.Write)
 		switch {
 		case err != nil:
-			m.owner.writeFailed(err) // first, so that who waits for the writing finds out why it ended
+			m.owner.writeFailed(err) // before deafen wakes those who wait, so that they see the error
 			m.room.deafen(m)
 			return
 		case owed == 0:
@@ -191,8 +190,8 @@ type runList [maxRuns][]byte
 // runLists holds *runList.
 var runLists = sync.Pool{New: func() any { return new(runList) }}
 
-// tryRest ends m's writer if there is nothing to write, and says whether it must
-// end.
+// tryRest reports whether m's writer must return: m has all that was published, or
+// is no longer written to.
 func (r *room) tryRest(m *seat) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -222,5 +221,5 @@ func (r *room) deafen(m *seat) {
 	r.lookIfHeldLocked()
 }
 
-// retire lets go of the log for m.
+// retire clears the cursor, so that what it was the last to need can be freed.
 func (m *seat) retire() { m.cur = journal.Cursor{} }

@@ -11,8 +11,8 @@ import (
 	"example.com/chatroom/internal/transport"
 )
 
-// lingerTimeout is how long a member is still read that cannot be written to any
-// more, not counting the time in which its messages wait.
+// lingerTimeout is how long a member is still read after writing to it has failed,
+// not counting the time in which its messages wait.
 const lingerTimeout = 500 * time.Millisecond
 
 // ErrNameRejected reports a connection whose name the name rule refused. The
@@ -32,7 +32,7 @@ type session struct {
 
 	// The leading goroutine owns these.
 	in       frameReader
-	lastByte int64 // up to where a deaf member is read although its messages have to wait; zero before they have to
+	lastByte int64 // limit on the bytes read from a deaf member whose messages wait; zero until they do
 
 	// closer counts the goroutine that closes the connection.
 	closer sync.WaitGroup
@@ -49,7 +49,7 @@ type session struct {
 type sessionState uint8
 
 const (
-	sessionNew       sessionState = iota // its name is not known; the server's end drops it at once
+	sessionNew       sessionState = iota // it is not admitted yet; the server's end drops it at once
 	sessionAdmitted                      // it is a member, or about to be; the server's end waits until it has what it is owed
 	sessionDeaf                          // writing has failed; what the member had sent before is still read, for a moment
 	sessionHangingUp                     // this end has ended the connection
@@ -86,7 +86,7 @@ func (s *session) admit() {
 	s.moveLocked(sessionAdmitted)
 }
 
-// isStranger reports whether the session's name is not known.
+// isStranger reports whether the session is not admitted yet.
 func (s *session) isStranger() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +147,7 @@ func (s *session) writeFailed(err error) {
 	s.listen()
 }
 
-// listen gives a deaf member a moment, from now on, for what it had sent before.
+// listen gives a deaf member lingerTimeout more for what it had sent before.
 func (s *session) listen() {
 	s.mu.Lock()
 	s.readBy = time.Now().Add(lingerTimeout)
@@ -182,7 +182,7 @@ func (s *session) run() {
 // error says why.
 func (s *session) enter() (err error) {
 	joined := false
-	err = ErrHookFailed
+	err = ErrHookFailed // if a hook ends the goroutine
 	defer func() {
 		switch {
 		case err == nil:
@@ -251,8 +251,8 @@ func (s *session) stay() error {
 	return s.leave(reason)
 }
 
-// drain waits, at the server's end, until the member has been sent all it is
-// owed, which is known once nobody publishes any more.
+// drain waits during the server's shutdown until the member has been written all that
+// it is owed. Nothing is published any more once sealed is closed.
 func (s *session) drain() {
 	select {
 	case <-s.srv.sealed:
@@ -281,9 +281,9 @@ func (s *session) leave(reason error) error {
 }
 
 // finish takes the member off the list, closes the connection and waits for the
-// session's other goroutines. It returns the reason that came first: a failed
-// write came before what was read afterwards, unless that was a clean goodbye,
-// which no reset is, or the server's end.
+// session's other goroutines. It returns why the session has ended: a failed write
+// counts more than what a read made of it afterwards, but less than a clean goodbye
+// or the server's end; a reset counts more than a goodbye.
 func (s *session) finish(reason error) error {
 	s.room.leave(&s.seat)
 	if reason == nil {

@@ -9,7 +9,7 @@ import (
 
 // Shutdown ends the server gracefully: it stops accepting and reading, writes
 // out what the members are owed, closes their connections, and returns when the
-// last leave hook has. Connections that have not sent a name are closed at once.
+// last leave hook has. Connections that are no members yet are closed at once.
 // When ctx ends first, it closes the rest like [Server.Close] and returns
 // ctx.Err().
 //

@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	// sweepShare is for how many members a sweep has one goroutine.
+	// sweepShare is for how many members a sweep has one helper.
 	sweepShare = 128
 
 	// sweepStride is how many members one of them takes at a time.
 	sweepStride = 32
 
 	// sweepQuantum is how many bytes a visit writes, give or take a chunk, before
-	// it is the next member's turn: one that takes whatever comes would keep a
-	// visit for as long as the room is ahead of its sweep.
+	// it is the next member's turn. Without it a fast reader could keep a visit going
+	// for as long as others publish.
 	sweepQuantum = 2 * maxChunk
 )
 
@@ -33,8 +33,8 @@ func (r *room) sweep() {
 	round.unfinished.Store(false)
 	defer sweepRounds.Put(round)
 	for {
-		// What other members have sent is on its way to be published: a round that
-		// sets out with it needs fewer writes.
+		// Other members are about to publish what they have sent: the round then needs
+		// fewer writes.
 		runtime.Gosched()
 		if !r.startRound(round) {
 			return
@@ -54,8 +54,8 @@ func (r *room) startRound(round *sweepRound) bool {
 	}
 	clear(r.departed)
 	r.departed = r.departed[:0]
-	// Members at rest are in the log where the last round has left them, or at its
-	// end. Writers are somewhere.
+	// Members at rest are where the last round has left them, or at the end of the
+	// log. A writer's cursor may be anywhere.
 	switch {
 	case r.writers > 0:
 		r.log.Release()
@@ -153,7 +153,7 @@ func (r *room) leaveSweep(m *seat) {
 	listed := m.state == seatAtRest
 	if listed {
 		r.moveLocked(m, seatWriting)
-		r.lookIfHeldLocked() // it may have been the sweep that was waited for
+		r.lookIfHeldLocked() // m counts as blocked now, which may change the verdict
 	}
 	r.mu.Unlock()
 	if listed {

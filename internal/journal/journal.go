@@ -1,7 +1,7 @@
-// Package journal is an append-only log of bytes that carries its audience: what
-// is appended says whom it is not for, or whom alone it is for. Any number of
-// cursors read it, each from a place of its own, and step over what is not for
-// their reader. It knows bytes and positions, nothing of chat.
+// Package journal is an append-only log of bytes. Each unit of it has an audience:
+// everyone, everyone but one reader, or one reader alone. Any number of cursors read
+// it, each from a place of its own, and step over what is not for their reader. It
+// knows bytes and positions, nothing of chat.
 package journal
 
 import (
@@ -97,7 +97,8 @@ func bit(id uint64) uint64 { return 1 << (id % 64) }
 func (l *Log) End() int64 { return l.end }
 
 // Append copies one unit, given in parts, to the end of the log, and reports
-// whether that took another chunk. Cursors see it after Publish.
+// whether that took another chunk. Cursors see it after Publish, or when a later unit
+// takes another chunk.
 func (l *Log) Append(a Audience, parts ...[]byte) (grew bool) {
 	size := 0
 	for _, p := range parts {
@@ -155,9 +156,10 @@ func (l *Log) mark(m mark) {
 	}
 }
 
-// Reclaim says that no reader has any use for what is before pos, no cursor is
-// there, and nobody holds a run that is: its memory is used again. Fresh memory
-// costs more than what is written to it. It must be called by the appender.
+// Reclaim puts the chunks before pos to use again: fresh memory costs more than what
+// is written to it. No cursor may be in them, and nobody may hold their bytes. The
+// first call, and the first after a Release, only notes where to begin. The appender
+// calls it.
 func (l *Log) Reclaim(pos int64) {
 	for c := l.oldest; c != nil && c != l.tail && c.base+c.published.Load() <= pos; c = c.next.Load() {
 		if len(c.buf) == pooledChunk {
@@ -198,22 +200,21 @@ func (c *Cursor) Pos() int64 { return c.chunk.base + int64(c.off) }
 // Nowhere reports whether c is the zero Cursor.
 func (c *Cursor) Nowhere() bool { return c.chunk == nil }
 
-// Runs moves the cursor over what is not for reader id, and appends to dst the
-// runs of bytes from there on that are, as long as dst has capacity and they are
-// less than most bytes. It appends nothing at the end of what is published. The
-// cursor behind the runs is returned as well.
-func (c *Cursor) Runs(id uint64, dst [][]byte, most int) (runs [][]byte, behind Cursor) {
+// Runs appends the next runs of bytes for reader id to dst, one at least unless
+// there is none, until dst is full or they are most bytes. It also returns the cursor
+// after them, and moves c over what is not for id. A cursor is used with one id.
+func (c *Cursor) Runs(id uint64, dst [][]byte, most int) (runs [][]byte, after Cursor) {
 	run := c.next(id)
-	behind = *c
+	after = *c
 	for len(run) > 0 {
 		dst = append(dst, run)
-		behind.off += len(run)
+		after.off += len(run)
 		if most -= len(run); most <= 0 || len(dst) == cap(dst) {
 			break
 		}
-		run = behind.next(id)
+		run = after.next(id)
 	}
-	return dst, behind
+	return dst, after
 }
 
 // Advance moves the cursor by n bytes of the runs for reader id.

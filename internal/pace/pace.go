@@ -2,23 +2,26 @@
 // slow members, and which of them are too slow to be waited for.
 //
 // The room goes at the pace of its slowest member that is not far slower than its
-// middle one. Each member has an account. What the middle takes, or would take if
-// it did not have to wait for others, is its debt; four times what it takes itself
-// pays that back. So whoever keeps a quarter of the middle's pace stays out of
-// debt, however it reads and however long the flood lasts. Only time in which a
-// member is late counts.
+// middle one. Each member has an account. While a member is late, each byte that the
+// middle member takes, or would take if it did not have to wait for others, adds a
+// byte to its debt; each byte that it takes itself removes four. So whoever keeps a
+// quarter of the middle's pace stays out of debt, however it reads and however long
+// the flood lasts.
 //
-// A member in debt is waited for only out of the room's purse. Whoever gets out of
-// debt again returns what was paid, so the purse is for those who do not. It bounds
-// how long they stop the room, and for which part of the time.
+// A member in debt is waited for only out of the room's purse, and one that gets out
+// of debt refunds it. The purse bounds how long members stop the room, and for which
+// part of the time.
 //
-// Some things cannot be told from outside. While the room waits for a slow member,
-// nobody sees how fast the others have become, or how much more others would
-// publish: the speed that was measured last stands. Where a backlog is taken at
-// once, because buffers or messages are as large, no speed is seen at all, and the
-// room may go at the pace of a member far slower than its middle. And while members
-// that take nothing keep the purse empty, one that pauses for longer than the middle
-// needs for half a backlog may be evicted with them.
+// Three things cannot be told from outside:
+//
+//   - How fast the others have become, or how much more would be published, while the
+//     room waits for a slow member. What was measured last stands.
+//   - How fast anybody is, where a backlog is taken at once because buffers or
+//     messages are as large. The room may then go at the pace of a member that is far
+//     slower than its middle.
+//   - Whether one that pauses will go on, while members that take nothing keep the
+//     purse empty. It may be evicted with them if it pauses for longer than the middle
+//     needs for half a backlog.
 package pace
 
 import (

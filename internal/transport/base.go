@@ -70,8 +70,8 @@ func (c *base) CheckPeer() error { return nil }
 
 func (c *base) TryWrite([][]byte) (int, error) { return 0, errors.ErrUnsupported }
 
-// EndWrites takes the write deadline back, which would end other writes as well:
-// TryWrite, and those that a read makes.
+// EndWrites clears the write deadline, which would also fail TryWrite, and the
+// writes that a read makes.
 func (c *base) EndWrites() {
 	if !c.writeBy.IsZero() {
 		c.setWriteBy(time.Time{})
@@ -83,7 +83,7 @@ func (c *base) setWriteBy(t time.Time) {
 	c.writeBy = t
 	_ = c.nc.SetWriteDeadline(t)
 	if c.reached(connClosing) {
-		_ = c.nc.SetWriteDeadline(longAgo) // as it was, maybe a moment ago
+		_ = c.nc.SetWriteDeadline(longAgo) // Close may have set it just before
 	}
 }
 

@@ -9,16 +9,15 @@ import (
 )
 
 const (
-	// minPiece and maxPiece bound what is written at once where a write does not
-	// return before all of it is taken, in bytes.
+	// minPiece and maxPiece bound one write on connections whose Write returns only
+	// when all of it is taken, in bytes.
 	minPiece = 1 << 10
 	maxPiece = 64 << 10
 
 	// slowWrite is about how long such a write may take.
 	slowWrite = 100 * time.Millisecond
 
-	// gatherBelow is the run, in bytes, that is worth such a write of its own although
-	// there are more; shorter ones are copied together, up to gatherTo.
+	// Runs shorter than gatherBelow are copied together, up to gatherTo bytes.
 	gatherBelow = 8 << 10
 	gatherTo    = 32 << 10
 )

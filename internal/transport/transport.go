@@ -33,8 +33,9 @@ var (
 // longAgo is a deadline that is always over.
 var longAgo = time.Unix(1, 0)
 
-// A Conn is a connection that one goroutine reads and one at a time writes to.
-// Its other methods are safe for concurrent use.
+// A Conn is a connection that one goroutine at a time reads and one writes to. The
+// reader calls Goodbye and the writer EndWrites; the other methods are safe for
+// concurrent use.
 type Conn interface {
 	// SetReadDeadline sets when reads fail. It has no effect after StopReading.
 	SetReadDeadline(t time.Time)
@@ -61,12 +62,12 @@ type Conn interface {
 	// nothing for the write timeout although it should have, as one that has vanished.
 	CheckPeer() error
 
-	// EndWrites says that no Write is to come for a while. Whoever writes calls it.
+	// EndWrites clears the write deadline. It says that no Write is to come for a while.
 	EndWrites()
 
 	// Goodbye says that nothing more is written, if there is a way to, and reads and
-	// drops what the peer sends until it hangs up, for a moment: closing with bytes
-	// unread would be a reset, and lose what is on its way to the peer.
+	// drops what the peer sends until it hangs up, for a moment. Closing with bytes
+	// unread sends a reset, which can destroy what is on its way to the peer.
 	Goodbye()
 
 	// Reset returns the reset that a write has met, or nil. It waits a moment for
@@ -92,7 +93,8 @@ type Buffer interface {
 	Park()
 }
 
-// A Pollable is a connection in memory that can be polled like a socket.
+// A Pollable is what can be polled: a socket, or a connection in memory that can do
+// what a socket can.
 type Pollable interface {
 	net.Conn
 
@@ -114,9 +116,9 @@ type Pollable interface {
 	SetLinger(sec int) error
 }
 
-// New returns nc as a Conn. The write timeout is how long a Write may take
-// nothing at all; zero is no limit. It does not wait, and asks nc nothing but
-// what it is.
+// New returns nc as a Conn. The write timeout is how long the peer may take nothing
+// at all; zero is no limit. It bounds what a socket holds, and calls no other method
+// of nc than NetConn.
 func New(nc net.Conn, writeTimeout time.Duration) Conn {
 	if c := newSocket(nc, writeTimeout); c != nil {
 		return c
