@@ -112,7 +112,7 @@ func TestFloodOverTransports(t *testing.T) {
 // A member that never reads costs the others next to nothing: the time in which the
 // room waits for it is a twentieth at most.
 func TestStalledMemberHoldsNobody(t *testing.T) {
-	const size, messages, backlog = 7000, 6000, 1 << 20 // of a size that log chunks end anywhere
+	const size, messages, backlog = 7000, 12000, 1 << 20 // of a size that log chunks end anywhere
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
 		stalled := s.Raw()
