@@ -32,7 +32,8 @@
 //   - Exclusion. Nobody receives a message of their own. It goes by connection:
 //     members may share a name.
 //   - Membership. A member receives exactly what the others publish after its join
-//     and before its leave.
+//     and before its leave. What it has not been sent when it says goodbye, or ends
+//     its half of the connection, is dropped.
 //   - Isolation. A member that does not read delays nothing that is written to the
 //     others. See Pace for when publishing waits.
 //   - Bounded memory. What members are behind is held once for the room, up to
@@ -64,6 +65,12 @@
 // its members read and however often they come back, makes a room slower than a
 // quarter of what it is without them. Members that take nothing at all never stop a
 // room for more than 5 s at a time.
+//
+// A member that pauses in a flood is waited for as well: for about a second, or half
+// a second if it has neither taken a whole backlog yet nor been there for two
+// minutes, and besides that for as long as what it has not taken fits the backlog.
+// Members that pause again and again leave less of that for each other. A small
+// backlog makes a room quick to judge: keep it at 1 MiB at least.
 //
 // A member that takes nothing at all for [WithWriteTimeout] is disconnected
 // however little it is behind. One that vanishes without a word and is owed

@@ -46,7 +46,7 @@ func (l *shyListener) Accept() (net.Conn, error) {
 func TestRemoteAddrThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &shyListener{chatroomtest.NewListener(), 5}
-		s := newBareServer(t, l)
+		s := newBareServer(t, l, chatroom.WithHandshakeTimeout(-1))
 		for range 6 {
 			nc, err := l.DialContext(t.Context(), "", "")
 			require.NoError(t, err)

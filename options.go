@@ -158,8 +158,9 @@ func WithIdleTimeout(d time.Duration) ServerOption {
 //
 // The bound is checked when the room's log grows by a chunk, a 32nd of this but
 // at most 64 KiB, so it is exact to a chunk and what one member published at
-// once, up to 16 messages. Set it to several times the largest message. TCP
-// connections that are wrapped, so that the server cannot bound what their sockets
+// once, up to 16 messages. Set it to several times the largest message, and to 1 MiB
+// at least. For whom a message is takes memory, too: a log of very short messages
+// takes up to three times this. TCP connections that are wrapped, so that the server cannot bound what their sockets
 // hold, take bytes in bursts of megabytes: leave it at 16 MiB or more for those.
 //
 // The default, zero and negative are [DefaultBacklog], 16 MiB.

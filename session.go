@@ -192,7 +192,10 @@ func (s *session) enter() (err error) {
 			err = s.refuse(err)
 		}
 	}()
-	s.RemoteAddr = s.nc.RemoteAddr() // which may wait for the peer, behind a proxy
+	if d := s.srv.cfg.handshakeTimeout; d > 0 {
+		s.conn.SetReadDeadline(time.Now().Add(d))
+	}
+	s.RemoteAddr = s.nc.RemoteAddr() // which may read from the peer, behind a proxy
 	if err := s.handshake(); err != nil {
 		return err
 	}
@@ -206,9 +209,6 @@ func (s *session) enter() (err error) {
 
 // handshake reads the member's name.
 func (s *session) handshake() error {
-	if d := s.srv.cfg.handshakeTimeout; d > 0 {
-		s.conn.SetReadDeadline(time.Now().Add(d))
-	}
 	name, ok, err := s.in.next()
 	for ; !ok && err == nil; name, ok, err = s.in.next() {
 		if err := s.in.fillFrom(s.conn); err != nil {

@@ -13,6 +13,9 @@ import (
 // When ctx ends first, it closes the rest like [Server.Close] and returns
 // ctx.Err().
 //
+// A member that takes what it is owed slowly keeps it for as long as it takes
+// anything within each write timeout: give it a ctx that ends.
+//
 // It may be called more than once, also at the same time. It waits for hooks that
 // are running, so a hook that is to end the server gracefully calls it on a
 // goroutine of its own.

@@ -22,7 +22,7 @@ func BenchmarkRuns(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			l := journal.New(chunk)
 			for l.End() < chunk-(4<<10) { // until the last chunk is full-grown and empty
-				l.Append(journal.Audience{}, make([]byte, 4<<10))
+				l.Append(journal.Audience(0), make([]byte, 4<<10))
 			}
 			l.Publish()
 			start := l.Cursor()
@@ -48,7 +48,7 @@ func BenchmarkRuns(b *testing.B) {
 
 func BenchmarkAppend(b *testing.B) {
 	unit := make([]byte, 128)
-	for name, audience := range map[string]journal.Audience{"everyone": {}, "except": journal.Except(1)} {
+	for name, audience := range map[string]journal.Audience{"everyone": 0, "except": journal.Except(1)} {
 		b.Run("audience="+name, func(b *testing.B) {
 			l := journal.New(64 << 10)
 			b.ReportAllocs()

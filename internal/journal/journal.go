@@ -68,27 +68,28 @@ type mark struct {
 }
 
 // An Audience says for whom something in a log is. The zero value is everyone.
-type Audience struct {
-	id   uint64 // whose; no reader has zero
-	only bool   // it is for this reader alone; else it is for all others
-}
+type Audience uint64 // whose, and onlyFlag if it is for this reader alone; else it is for all others
+
+const onlyFlag = 1 << 63
 
 // Except returns the audience of everyone but one reader, or, for zero, of
-// everyone.
-func Except(id uint64) Audience { return Audience{id: id} }
+// everyone. The id of a reader is less than 1<<63.
+func Except(id uint64) Audience { return Audience(id) }
 
 // Only returns the audience of one reader alone.
-func Only(id uint64) Audience { return Audience{id: id, only: true} }
+func Only(id uint64) Audience { return Audience(id | onlyFlag) }
 
-// Includes reports whether a is an audience that reader id belongs to.
-func (a Audience) Includes(id uint64) bool { return a.id == 0 || (a.id == id) == a.only }
+// Includes reports whether reader id belongs to a.
+func (a Audience) Includes(id uint64) bool {
+	return a == 0 || (uint64(a)&^onlyFlag == id) == (a&onlyFlag != 0)
+}
 
 // bits returns the bits of a chunk's named that stand for who is not in a.
 func (a Audience) bits() uint64 {
-	if a.only {
+	if a&onlyFlag != 0 {
 		return ^uint64(0)
 	}
-	return bit(a.id)
+	return bit(uint64(a))
 }
 
 func bit(id uint64) uint64 { return 1 << (id % 64) }
@@ -113,7 +114,7 @@ func (l *Log) Append(a Audience, parts ...[]byte) (grew bool) {
 		l.fill += copy(l.tail.buf[l.fill:], p)
 	}
 	l.end += int64(size)
-	if a.id != 0 {
+	if a != 0 {
 		l.mark(mark{from, l.fill, a})
 	}
 	return grew

@@ -33,7 +33,7 @@ func texts(runs [][]byte) []string {
 }
 
 func TestAudience(t *testing.T) {
-	everyone := journal.Audience{}
+	everyone := journal.Audience(0)
 	assert.Equal(t, everyone, journal.Except(0))
 	for _, id := range []uint64{1, 2, 65, 1 << 63} {
 		assert.True(t, everyone.Includes(id), id)
@@ -178,11 +178,11 @@ func TestGrowth(t *testing.T) {
 	l := journal.New(chunk)
 	c := l.Cursor()
 	for range 100 {
-		l.Append(journal.Audience{}, unit)
+		l.Append(journal.Audience(0), unit)
 	}
-	l.Append(journal.Audience{}, make([]byte, 2*chunk))
+	l.Append(journal.Audience(0), make([]byte, 2*chunk))
 	for range 30 {
-		l.Append(journal.Audience{}, unit)
+		l.Append(journal.Audience(0), unit)
 	}
 	l.Publish()
 	var sizes []int // in KiB
@@ -271,12 +271,12 @@ func TestReclaim(t *testing.T) {
 	const chunk = 64 << 10
 	l := journal.New(chunk)
 	for range 2 { // the second unit is the first of that size
-		l.Append(journal.Audience{}, make([]byte, chunk))
+		l.Append(journal.Audience(0), make([]byte, chunk))
 	}
 	l.Publish()
 	start := l.Cursor()
 	append64 := func(b byte) {
-		l.Append(journal.Audience{}, bytes.Repeat([]byte{b}, chunk))
+		l.Append(journal.Audience(0), bytes.Repeat([]byte{b}, chunk))
 		l.Publish()
 	}
 	// untouched appends to another log, for which memory comes from wherever there is
@@ -285,7 +285,7 @@ func TestReclaim(t *testing.T) {
 		t.Helper()
 		thief := journal.New(chunk)
 		for range 20 {
-			thief.Append(journal.Audience{}, bytes.Repeat([]byte{'x'}, chunk))
+			thief.Append(journal.Audience(0), bytes.Repeat([]byte{'x'}, chunk))
 		}
 		var got []byte
 		for _, run := range readRuns(&from, 1) {
@@ -330,7 +330,7 @@ func TestReclaim(t *testing.T) {
 func TestAppendAllocs(t *testing.T) {
 	const appends = 1000
 	head, body := []byte("alice"), make([]byte, 100)
-	for name, audience := range map[string]journal.Audience{"everyone": {}, "except": journal.Except(1), "only": journal.Only(1)} {
+	for name, audience := range map[string]journal.Audience{"everyone": 0, "except": journal.Except(1), "only": journal.Only(1)} {
 		l := journal.New(64 << 10)
 		perRun := testing.AllocsPerRun(20, func() {
 			for range appends {

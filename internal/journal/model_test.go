@@ -151,7 +151,7 @@ func (m *model) reclaim() {
 	m.log.Reclaim(int64(pos))
 	thief := journal.New(64 << 10)
 	for range 3 {
-		thief.Append(journal.Audience{}, xs)
+		thief.Append(journal.Audience(0), xs)
 	}
 }
 
@@ -161,7 +161,7 @@ func (m *model) act(choose func(n int) int) {
 	switch op := choose(16); {
 	case op < 7:
 		id := readerIDs[choose(len(readerIDs))]
-		audience := []journal.Audience{{}, journal.Except(id), journal.Except(id), journal.Only(id)}[choose(4)]
+		audience := []journal.Audience{0, journal.Except(id), journal.Except(id), journal.Only(id)}[choose(4)]
 		sizes := []int{choose(8), choose(1 << choose(m.sizes))}
 		for n := choose(4); n >= 0; n-- { // so that marks coalesce
 			m.append(audience, sizes...)
@@ -263,7 +263,7 @@ func audienceOf(n uint32) journal.Audience {
 	case 3:
 		return journal.Only(id)
 	}
-	return journal.Audience{}
+	return journal.Audience(0)
 }
 
 // Readers read while the log is written. In small chunks they come upon new chunks

@@ -42,10 +42,16 @@ const (
 	// backlog yet, so that who comes back again and again does not get the whole purse.
 	newcomerWait = 2 * still
 
-	// purseMax is the longest that a room waits for members that take nothing.
-	// purseFill makes it at most one second in 20.
-	purseMax  = 5 * time.Second
-	purseFill = 20
+	// purseMax is the longest that a room waits for members that take nothing: for
+	// those that it knows, and for newcomers, who have a purse of their own, so that
+	// whoever comes back again and again does not spend what is for others. purseFill
+	// makes it at most one second in 40 for either.
+	purseMax     = 3500 * time.Millisecond
+	newcomersMax = 1500 * time.Millisecond
+	purseFill    = 40
+
+	// A member is a newcomer until it has taken a backlog, or was there for so long.
+	newcomerAge = 2 * time.Minute
 
 	// patience is how long a member in debt is waited for with an empty purse, so
 	// that nobody is evicted because a scheduler was late. A held room is looked at
@@ -67,14 +73,15 @@ type Law struct {
 	members []*Member
 
 	// As the last look left them.
-	now     time.Time
-	end     int64
-	held    bool
-	swept   bool          // the server itself was behind
-	holders int           // how many members hold the room
-	calm    time.Duration // since a look that found somebody late
-	purse   time.Duration
-	middle  middle
+	now       time.Time
+	end       int64
+	held      bool
+	swept     bool          // the server itself was behind
+	holders   int           // how many members hold the room
+	calm      time.Duration // since a look that found somebody late
+	purse     time.Duration
+	newcomers time.Duration // the newcomers' purse
+	middle    middle
 }
 
 // A Member is one member's part in a room's pace. The zero value is one that has
@@ -94,7 +101,8 @@ type Member struct {
 	late  bool          // it is blocked, and more than an eighth of a backlog behind
 	busy  bool          // it is late, and was so at the look before
 	holds bool          // the room is held for it
-	age   time.Duration // since the first look that saw it
+	age   time.Duration // since the first look that saw it, but for late looks
+	known time.Duration // since that look
 	total float64       // bytes that it has taken since then
 	idle  time.Duration // while it was busy, since it took anything
 	debt  float64       // bytes
@@ -112,7 +120,7 @@ type Verdict struct {
 
 // New returns the pace of an empty room whose members may be backlog bytes behind.
 func New(backlog int64) *Law {
-	l := &Law{backlog: backlog, purse: purseMax, middle: middle{backlog: float64(backlog)}}
+	l := &Law{backlog: backlog, purse: purseMax, newcomers: newcomersMax, middle: middle{backlog: float64(backlog)}}
 	l.collect = func(m *Member) bool {
 		l.members = append(l.members, m)
 		return true
@@ -162,6 +170,7 @@ func (l *Law) Look(now time.Time, end int64, members iter.Seq[*Member]) Verdict 
 	}
 	if !paying {
 		l.purse = min(l.purse+since/purseFill, purseMax)
+		l.newcomers = min(l.newcomers+since/purseFill, newcomersMax)
 	}
 	l.now, l.end, l.swept, l.held = now, end, swept, l.holders > 0
 	if v.Hold = l.held; v.Hold {
@@ -175,7 +184,7 @@ func (l *Law) Look(now time.Time, end int64, members iter.Seq[*Member]) Verdict 
 // meet takes in where m is, and how fast it is.
 func (l *Law) meet(m *Member, end int64, since, step time.Duration) {
 	if !m.seen {
-		m.seen, m.pos, step = true, m.Pos, 0
+		m.seen, m.pos, since, step = true, m.Pos, 0, 0
 	}
 	if m.Pos >= l.end && since >= still { // it has caught up, in a room that is quiet
 		m.late, m.debt = false, 0
@@ -183,6 +192,7 @@ func (l *Law) meet(m *Member, end int64, since, step time.Duration) {
 	m.took, m.pos = float64(m.Pos-m.pos), m.Pos
 	m.total += m.took
 	m.age += step
+	m.known += since
 	late := m.Blocked && end-m.Pos > l.backlog/8
 	m.speed.fast = m.speed.fast || !late && min(m.total, l.middle.run) >= l.middle.backlog/2
 	if m.late {
@@ -205,24 +215,28 @@ func (l *Law) judge(m *Member, end int64, step time.Duration, debit float64, pay
 		m.debt += debit
 	}
 	m.debt = max(0, m.debt-slower*m.took)
-	newcomer := m.total < l.middle.backlog
+	newcomer := m.total < l.middle.backlog && m.known < newcomerAge
+	purse, most := &l.purse, time.Duration(purseMax)
+	if newcomer {
+		purse, most = &l.newcomers, newcomersMax
+	}
 	allowed := l.middle.backlog / 2
 	if newcomer {
 		allowed /= 4
 	}
 	indebted := m.debt > allowed
 	if !indebted && m.idle < still {
-		l.purse = min(l.purse+m.paid, purseMax) // it was worth it
+		*purse = min(*purse+m.paid, most) // it was worth it
 		m.owing, m.paid = 0, 0
 	} else if m.late {
 		m.owing += step
 		if l.held && m.holds && !paying {
 			paying = true
-			l.purse -= step
+			*purse -= step
 			m.paid += step
 		}
 	}
-	wait := max(l.purse/2, patience)
+	wait := max(*purse/2, patience)
 	if indebted && newcomer {
 		wait = min(wait, newcomerWait)
 	}

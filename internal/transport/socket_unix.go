@@ -20,6 +20,8 @@ func newSocket(nc net.Conn, writeTimeout time.Duration) Conn {
 		return nil
 	}
 	limitUnsent(nc)
+	// A program that has had the descriptor by (*os.File).Fd has made it block.
+	_ = raw.Control(func(fd uintptr) { _ = syscall.SetNonblock(int(fd), true) })
 	c := new(polledSocket)
 	c.sock.init(nc, raw)
 	c.polled.init(&c.sock, writeTimeout)

@@ -382,3 +382,36 @@ type quietBuffer [256]byte
 
 func (b *quietBuffer) Space(bool) []byte { return b[:] }
 func (*quietBuffer) Park()               {}
+
+// A program that has had the descriptor of a socket, as to ask for its peer's
+// credentials, has made the socket block. Nothing waits in the system for that. Made
+// to block later it may, but where each call says that it must not.
+func TestSocketsThatWereMadeToBlock(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			for _, when := range blockWhen {
+				near, far := newSockets(t, network)
+				block := func() {
+					f, err := near.(interface{ File() (*os.File, error) }).File()
+					require.NoError(t, err)
+					_ = f.Fd()
+					require.NoError(t, f.Close())
+				}
+				if when == "before" {
+					block()
+				}
+				c := transport.New(near, 0)
+				if when == "after" {
+					block()
+				}
+				n, err := c.TryWrite([][]byte{make([]byte, 64<<20)})
+				require.NoError(t, err)
+				require.Less(t, n, 64<<20)
+				got := read(c)
+				_, err = far.Write([]byte("hello"))
+				require.NoError(t, err)
+				require.Equal(t, "hello", (<-got).text)
+			}
+		})
+	}
+}

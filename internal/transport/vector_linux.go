@@ -1,4 +1,4 @@
-//go:build !race
+//go:build linux && (amd64 || arm64) && !race
 
 package transport
 
@@ -7,22 +7,30 @@ import (
 	"unsafe"
 )
 
-// The system calls here do not wait, and are made without telling the scheduler,
-// which would take the processor away during the longer of them, or the race
-// detector, which therefore gets those of vector_unix.go.
+// The system calls here are made without telling the scheduler, which would take
+// the processor away during the longer of them. So they must never wait, also if a
+// program has made the socket a blocking one, as (*os.File).Fd does.
+// Under the race detector they are others, which tell it what they order.
 
 // readFD reads into p, which must not be empty.
 func readFD(fd uintptr, p []byte) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-		if errno != syscall.EINTR {
-			return int(n), errno
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), syscall.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), 0
+		case syscall.EINTR:
+		default:
+			return 0, errno
 		}
 	}
 }
 
-// A vector is what writev needs.
-type vector struct{ iov [64]syscall.Iovec }
+// A vector is what a write of several runs needs.
+type vector struct {
+	iov [64]syscall.Iovec
+	msg syscall.Msghdr
+}
 
 // writeFD writes runs, none of which may be empty, as far as the vector goes.
 func (v *vector) writeFD(fd uintptr, runs [][]byte) (int, syscall.Errno) {
@@ -32,8 +40,9 @@ func (v *vector) writeFD(fd uintptr, runs [][]byte) (int, syscall.Errno) {
 		iov[i].SetLen(len(runs[i]))
 	}
 	defer clear(iov) // or they would keep the runs
+	v.msg.Iov, v.msg.Iovlen = &iov[0], uint64(len(iov))
 	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+		n, _, errno := syscall.RawSyscall(syscall.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&v.msg)), syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
 		switch errno {
 		case 0:
 			return int(n), 0
