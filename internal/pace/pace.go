@@ -216,7 +216,7 @@ func (l *Law) judge(m *Member, end int64, step time.Duration, debit float64, pay
 	}
 	m.debt = max(0, m.debt-slower*m.took)
 	newcomer := m.total < l.middle.backlog && m.known < newcomerAge
-	purse, most := &l.purse, time.Duration(purseMax)
+	purse, most := &l.purse, purseMax
 	if newcomer {
 		purse, most = &l.newcomers, newcomersMax
 	}
