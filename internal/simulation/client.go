@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"example.com/chatroom"
@@ -36,7 +37,7 @@ type client struct {
 	over     bool   // it sends no more
 	lossy    bool   // what the server has not published by now may be lost
 	loose    bool   // it may have been behind
-	causes   []cause
+	causes   causes
 	ends     bool // one of the causes must end it
 
 	// What the server has told. Guarded by simulation.mu.
@@ -59,21 +60,15 @@ type client struct {
 	dueSince  time.Time // since when it must have ended and has not, if it may
 }
 
-// A cause is a reason why a connection may have ended. A nil error is a clean
-// goodbye; unnamed is an error that a program cannot tell from others.
-type cause struct {
-	is      error
-	unnamed bool
-}
+// causes are reasons why a connection may have ended; nil is a clean goodbye.
+type causes []error
 
-func (c cause) String() string {
-	switch {
-	case c.unnamed:
-		return "an error without a name"
-	case c.is == nil:
-		return "a clean goodbye"
+func (cs causes) String() string {
+	var texts []string
+	for _, c := range cs {
+		texts = append(texts, errorText(c))
 	}
-	return c.is.Error()
+	return strings.Join(texts, ", or ")
 }
 
 // slowFacts is what tells whether a member was slow when it left.
@@ -144,10 +139,10 @@ func (c *client) send(count, size int) {
 }
 
 // may adds a reason for which the connection may end.
-func (c *client) may(reasons ...cause) { c.causes = append(c.causes, reasons...) }
+func (c *client) may(reasons ...error) { c.causes = append(c.causes, reasons...) }
 
 // must adds reasons for one of which it ends.
-func (c *client) must(reasons ...cause) {
+func (c *client) must(reasons ...error) {
 	c.may(reasons...)
 	c.ends = true
 }

@@ -93,7 +93,7 @@ func (s *simulation) checkPace(st chatroom.Stats) {
 			}
 		}
 	}
-	now := heldFacts{st.Holds, loose, members, taken, s.held.still, s.held.since}
+	now := heldFacts{st.Holds, loose, members, taken, s.held.still}
 	switch {
 	case loose == 0 && st.Backlog > 0 && !s.ending:
 		s.fail("nobody to be behind, since all read", "%+v", st)
@@ -103,9 +103,6 @@ func (s *simulation) checkPace(st chatroom.Stats) {
 		s.fail("the room not to be held, since nobody is far behind", "%+v", st)
 	case now != s.held:
 		now.still = time.Now()
-		if now.holds != s.held.holds || now.loose != s.held.loose || now.members != s.held.members {
-			now.since = now.still
-		}
 		s.held = now
 	case time.Since(s.held.still) > stillLimit:
 		s.fail(fmt.Sprintf("the room not to be held for %d of %d members that take nothing", loose, members), "%+v, for %v", st, time.Since(s.held.still))

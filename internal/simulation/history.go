@@ -55,7 +55,6 @@ func (h history) config() config {
 			[]linkKind{polledLink, polledLink, layeredLink, polledLink, streamLink}),
 		traits: linkTraits{
 			half:     h.at(4)&1 != 0,
-			file:     h.at(4)&2 != 0,
 			spurious: h.at(4)&4 != 0,
 			stubborn: h.at(4)&8 != 0,
 			buffer:   pick(h.at(7), 256<<10, 4<<10, 64<<10, 500, 16<<10),

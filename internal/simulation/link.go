@@ -30,7 +30,6 @@ func (k linkKind) String() string { return [linkKinds]string{"stream", "polled",
 type linkTraits struct {
 	kind     linkKind
 	half     bool // it has CloseWrite
-	file     bool // a stream that has SyscallConn
 	chop     int  // the most bytes that one read returns; 0 is no limit
 	buffer   int  // bytes that a polled link takes although the client does not
 	cut      int  // the most bytes that one write to a polled link takes; 0 is no limit
@@ -120,12 +119,8 @@ func (l *link) conn() net.Conn {
 		return halfLayered{layered{l}}
 	case l.kind == layeredLink:
 		return layered{l}
-	case l.half && l.file:
-		return halfFile{halfStream{stream{l}}}
 	case l.half:
 		return halfStream{stream{l}}
-	case l.file:
-		return fileStream{stream{l}}
 	}
 	return stream{l}
 }

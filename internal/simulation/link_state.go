@@ -5,7 +5,6 @@ import "time"
 // A linkState is what there is to see of a link at one moment.
 type linkState struct {
 	kind             linkKind
-	half             bool // it has CloseWrite
 	there            bool // the client has not closed or reset
 	eager            bool // and takes whatever comes
 	closing, closed  bool // by the server
@@ -27,7 +26,6 @@ func (l *link) look() linkState {
 	defer l.mu.Unlock()
 	return linkState{
 		kind:         l.kind,
-		half:         l.half,
 		there:        l.refuse == nil,
 		eager:        l.refuse == nil && l.credit == unlimited,
 		closing:      l.closing,

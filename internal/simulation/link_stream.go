@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -13,26 +12,12 @@ import (
 // buffer: what is written has been taken.
 type stream struct{ *link }
 
-// What some streams can do as well.
-type (
-	halfStream struct{ stream }
-	fileStream struct{ stream }
-	halfFile   struct{ halfStream }
-)
+// halfStream can end one direction as well.
+type halfStream struct{ stream }
 
-var (
-	_ net.Conn     = stream{}
-	_ syscall.Conn = fileStream{}
-)
+var _ net.Conn = halfStream{}
 
 func (s halfStream) CloseWrite() error { return s.closeWrite() }
-
-// SyscallConn returns [errors.ErrUnsupported]. That there is such a method is
-// what the server looks for.
-func (fileStream) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
-
-// SyscallConn is fileStream's.
-func (halfFile) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
 
 func (s stream) Read(p []byte) (int, error) { return s.read(p) }
 

@@ -36,7 +36,6 @@ type heldFacts struct {
 	loose, members int
 	taken          int64
 	still          time.Time
-	since          time.Time // when it began to be held for them
 }
 
 // check holds the server against the contract, while nothing moves.

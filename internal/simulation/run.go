@@ -212,7 +212,7 @@ func (s *simulation) connect(name string, options byte) *client {
 		}
 	}
 	if s.ending {
-		c.may(cause{is: chatroom.ErrServerClosed})
+		c.may(chatroom.ErrServerClosed)
 		c.lossy = true
 	}
 	c.link = newLink(c.number, traits)
@@ -268,7 +268,7 @@ func (s *simulation) beginEnd(cutShort bool) {
 	s.cutShort = s.cutShort || cutShort
 	for _, c := range s.all() {
 		if !c.dead {
-			c.may(cause{is: chatroom.ErrServerClosed}, cause{is: syscall.EPIPE})
+			c.may(chatroom.ErrServerClosed, syscall.EPIPE)
 			c.lossy = true
 		}
 	}

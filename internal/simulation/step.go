@@ -109,7 +109,7 @@ func (s *simulation) doAs(c *client, st step) {
 		}
 		s.note("the context of %v ends", c)
 		c.over, c.lossy = true, true
-		c.must(cause{is: context.Canceled})
+		c.must(context.Canceled)
 		c.cancel()
 	}
 }
@@ -126,9 +126,9 @@ func (s *simulation) join(st step) {
 	}
 	switch c.name {
 	case "no", "":
-		c.may(cause{is: chatroom.ErrNameRejected})
+		c.may(chatroom.ErrNameRejected)
 	case "jinx":
-		c.may(cause{unnamed: true})
+		c.may(chatroom.ErrHookFailed)
 		c.lossy = true
 	}
 	if st.op == opJoin && st.b&0x30 == 0x30 {
@@ -169,18 +169,18 @@ func (s *simulation) goodbye(c *client, half bool) {
 	before := slices.Clip(c.causes)
 	switch {
 	case c.unfinished():
-		c.must(cause{is: io.ErrUnexpectedEOF})
+		c.must(io.ErrUnexpectedEOF)
 	case !c.named:
-		c.must(cause{is: io.EOF})
+		c.must(io.EOF)
 	default:
-		c.must(cause{})
+		c.must(nil)
 	}
 	if half {
 		c.link.finish()
 		return
 	}
 	// A write that fails before the end is read is the reason, if that is not clean.
-	c.may(cause{is: syscall.EPIPE})
+	c.may(syscall.EPIPE)
 	if c.link.hangUp() {
 		c.causes = before // what has been sent may be read, but its end is none
 		c.lossy = true
@@ -191,11 +191,11 @@ func (s *simulation) goodbye(c *client, half bool) {
 // isReset says that c ends with a reset. After a write to a socket that meets it
 // another finds no connection any more, and a read the end of half a frame.
 func (s *simulation) isReset(c *client) {
-	c.must(cause{is: syscall.ECONNRESET})
+	c.must(syscall.ECONNRESET)
 	if c.link.kind == polledLink {
-		c.may(cause{is: syscall.EPIPE})
+		c.may(syscall.EPIPE)
 		if c.unfinished() {
-			c.may(cause{is: io.ErrUnexpectedEOF})
+			c.may(io.ErrUnexpectedEOF)
 		}
 	}
 }
@@ -219,7 +219,7 @@ func (s *simulation) garbage(c *client, kind byte) {
 	}
 	s.note("%v sends %q", c, bad)
 	c.rest = nil
-	c.must(cause{is: reason})
+	c.must(reason)
 	c.link.send([]byte(bad))
 }
 
