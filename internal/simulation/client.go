@@ -54,10 +54,12 @@ type client struct {
 	published int // of sizes, in the log
 	next      int // index in the log of what it receives next
 	resolved  bool
-	got       []byte    // received, and not yet a whole message
-	settled   int64     // bytes written to it when last nothing moved and it was connected
-	dead      bool      // judged for the last time
-	dueSince  time.Time // since when it must have ended and has not, if it may
+	got       []byte        // received, and not yet a whole message
+	settled   int64         // bytes written to it when last nothing moved and it was connected
+	dead      bool          // judged for the last time
+	dueSince  time.Time     // since when it must have ended and has not, if it may
+	taken     int64         // bytes, when last looked at
+	waitedFor time.Duration // of purse.spent, what may have been for it
 }
 
 // causes are reasons why a connection may have ended; nil is a clean goodbye.
@@ -95,7 +97,8 @@ func (c *client) appendBody(b []byte, seq, size int) []byte {
 // appendUnit appends what others receive of a message.
 func (c *client) appendUnit(b []byte, seq, size int) []byte {
 	b = chatroom.AppendFrame(b, []byte(c.name))
-	return chatroom.AppendFrame(b, c.appendBody(nil, seq, size))
+	b = fmt.Appendf(b, "%-*d", headerLen, size)
+	return c.appendBody(b, seq, size)
 }
 
 // begin makes the next frame the one that is being sent.

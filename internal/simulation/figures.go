@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"example.com/chatroom"
 )
@@ -68,44 +67,6 @@ func (s *simulation) checkStats(st chatroom.Stats) {
 	}
 	if int(st.Accepted) != accepted || int(st.Refused) < refused || int(st.Refused) > refused+maybe {
 		s.fail(fmt.Sprintf("%d connections accepted and %d refused", accepted, refused), "%+v", st)
-	}
-}
-
-// checkPace says that memory is bounded, and that the room is held for good
-// reason only.
-func (s *simulation) checkPace(st chatroom.Stats) {
-	if s.failed != nil {
-		return
-	}
-	widest := int64(s.widest + 2*headerLen + 64)
-	batch := max(batchLimit, batchLength*widest)
-	most := int64(s.cfg.backlog) + min(int64(s.cfg.backlog/32), 64<<10) + widest + batch*int64(len(s.clients)+1)
-	if st.Backlog > most {
-		s.fail(fmt.Sprintf("nobody to be more than %d bytes behind", most), "%+v", st)
-	}
-	loose, members, taken := 0, 0, int64(0)
-	for _, c := range s.all() {
-		if c.listing() != unlisted {
-			members++
-			if c.loose {
-				loose++
-				taken += c.link.look().taken
-			}
-		}
-	}
-	now := heldFacts{st.Holds, loose, members, taken, s.held.still}
-	switch {
-	case loose == 0 && st.Backlog > 0 && !s.ending:
-		s.fail("nobody to be behind, since all read", "%+v", st)
-	case !st.Held:
-		s.held = heldFacts{}
-	case st.Backlog <= int64(s.cfg.backlog/2):
-		s.fail("the room not to be held, since nobody is far behind", "%+v", st)
-	case now != s.held:
-		now.still = time.Now()
-		s.held = now
-	case time.Since(s.held.still) > stillLimit:
-		s.fail(fmt.Sprintf("the room not to be held for %d of %d members that take nothing", loose, members), "%+v, for %v", st, time.Since(s.held.still))
 	}
 }
 

@@ -5,22 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"example.com/chatroom"
-)
-
-const (
-	// stillLimit is how long a room waits for members that take nothing at all.
-	stillLimit = 5 * time.Second
-
-	// maxLooks is how often a held room is looked at while a step sleeps.
-	maxLooks = 24
-
-	// batchLimit is more than a server publishes of one member at once: what it
-	// has read, or sixteen messages.
-	batchLimit  = 32 << 10
-	batchLength = 16
 )
 
 // A logged is a message that the observer received: one of the room's sequence.
@@ -28,14 +14,6 @@ type logged struct {
 	from *client
 	seq  int
 	unit []byte
-}
-
-// heldFacts is for whom the room is held, and since when those have taken nothing.
-type heldFacts struct {
-	holds          uint64
-	loose, members int
-	taken          int64
-	still          time.Time
 }
 
 // check holds the server against the contract, while nothing moves.
@@ -59,6 +37,7 @@ func (s *simulation) check() {
 	}
 	s.checkStats(st)
 	s.checkPace(st)
+	s.checkPurse(st)
 	s.checkMembers(st)
 	if s.strange != "" {
 		s.fail("hooks to be told what happened", "%s", s.strange)
@@ -94,8 +73,8 @@ func (s *simulation) checkOrder() {
 			s.fail("message "+strconv.Itoa(from.published)+" of "+from.String()+" to be published next", "message %d", seq)
 			return
 		}
-		if want := from.appendUnit(nil, seq, size); !bytes.Equal(want, unit) {
-			s.fail("the observer to receive "+strconv.Quote(string(want)), "%q", unit)
+		if s.want = from.appendUnit(s.want[:0], seq, size); !bytes.Equal(s.want, unit) {
+			s.fail("the observer to receive "+strconv.Quote(string(s.want)), "%q", unit)
 			return
 		}
 		from.published++

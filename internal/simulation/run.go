@@ -31,12 +31,14 @@ type simulation struct {
 	program   *client   // whom the messages of the program are from
 	listeners []*listening
 	log       []logged
-	widest    int  // the longest message so far
-	spent     int  // see spendable
-	ending    bool // the server's end has begun
+	want      []byte // what the observer is to receive, room for one message
+	widest    int    // the longest message so far
+	spent     int    // see spendable
+	ending    bool   // the server's end has begun
 	endedAt   time.Time
 	cutShort  bool // and not gracefully
 	held      heldFacts
+	purse     purse
 	wg        sync.WaitGroup // what run has started
 	at        int            // index of the step
 	failed    error

@@ -17,6 +17,10 @@ import (
 // client.
 const spendable = 8 << 20
 
+// maxClients is how many connect in a history, but for those whose join hooks end
+// the server.
+const maxClients = 40
+
 // sender returns a client that still sends, chosen by a, or nil.
 func (s *simulation) sender(a byte) *client {
 	return s.choose(a, func(c *client) bool { return !c.over && !c.dead })
@@ -67,6 +71,8 @@ func (s *simulation) do(st step) {
 		}
 	case opListen:
 		s.listen(st)
+	case opSwarm:
+		s.swarm(st)
 	default:
 		if c := s.sender(st.a); c != nil {
 			s.doAs(c, st)
@@ -114,9 +120,10 @@ func (s *simulation) doAs(c *client, st step) {
 	}
 }
 
-func (s *simulation) join(st step) {
-	if len(s.clients) >= 40 {
-		return
+// join has somebody connect, and returns who, nil if there are enough.
+func (s *simulation) join(st step) *client {
+	if len(s.clients) >= maxClients {
+		return nil
 	}
 	c := s.connect(pick(st.a, names...), st.b)
 	s.clients = append(s.clients, c)
@@ -134,6 +141,7 @@ func (s *simulation) join(st step) {
 	if st.op == opJoin && st.b&0x30 == 0x30 {
 		s.pace(c, step{op: opStall, b: st.b})
 	}
+	return c
 }
 
 func either[T any](b bool, x, y T) T {
@@ -236,6 +244,9 @@ func (s *simulation) pace(c *client, st step) {
 		c.link.take(credit, 0, 0)
 	case st.op == opStall:
 		refill, every := pick(st.b>>2, 50, 1000, 5000), pick(st.b>>3, 10*time.Millisecond, 100*time.Millisecond, 3*time.Second)
+		if c.link.kind == layeredLink && s.cfg.write > 0 && st.b&0x40 != 0 {
+			refill, every = maxRecord/16, s.cfg.write*3/4/16 // a record of the layer's in time, more than that not
+		}
 		s.note("%v takes %d bytes every %v", c, refill, every)
 		c.link.take(refill, refill, every)
 	default:
@@ -290,5 +301,24 @@ func (s *simulation) listen(st step) {
 		s.note("a listener fails")
 		first.failed = true
 		_ = first.listener.Close() // it is open
+	}
+}
+
+// swarm has members join that take nothing, some at once and again and again, while
+// somebody floods.
+func (s *simulation) swarm(st step) {
+	gap := pick(st.a, 2*time.Second, 300*time.Millisecond, 3*time.Second)
+	for range 2 + st.a>>2%4 {
+		for range 1 + st.b%4 {
+			if c := s.join(step{op: opJoin, b: st.b & 0x40}); c != nil {
+				s.pace(c, step{op: opStall})
+			}
+		}
+		if c := s.sender(0); c != nil {
+			s.doAs(c, step{op: opFlood, b: 0xf0 | st.b>>2})
+		}
+		s.settle()
+		s.sleep(gap)
+		s.settle()
 	}
 }

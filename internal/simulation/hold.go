@@ -1,0 +1,125 @@
+package simulation
+
+import (
+	"fmt"
+	"time"
+
+	"example.com/chatroom"
+)
+
+const (
+	// stillLimit is how long a room waits at a time for members that take nothing at
+	// all, and stillShare for which part of the time.
+	stillLimit = 5 * time.Second
+	stillShare = 5
+
+	// maxLooks is how often a held room is looked at while a step sleeps.
+	maxLooks = 24
+
+	// batchLimit is more than a server publishes of one member at once: what it
+	// has read, or sixteen messages.
+	batchLimit  = 32 << 10
+	batchLength = 16
+)
+
+// heldFacts is for whom the room is held, and since when those have taken nothing.
+type heldFacts struct {
+	holds          uint64
+	loose, members int
+	taken          int64
+	still          time.Time
+}
+
+// checkPace says that memory is bounded, and that the room is held for good
+// reason only.
+func (s *simulation) checkPace(st chatroom.Stats) {
+	if s.failed != nil {
+		return
+	}
+	widest := int64(s.widest + 2*headerLen + 64)
+	batch := max(batchLimit, batchLength*widest)
+	most := int64(s.cfg.backlog) + min(int64(s.cfg.backlog/32), 64<<10) + widest + batch*int64(len(s.clients)+1)
+	if st.Backlog > most {
+		s.fail(fmt.Sprintf("nobody to be more than %d bytes behind", most), "%+v", st)
+	}
+	loose, members, taken := 0, 0, int64(0)
+	for _, c := range s.all() {
+		if c.listing() != unlisted {
+			members++
+			if c.loose {
+				loose++
+				taken += c.link.look().taken
+			}
+		}
+	}
+	now := heldFacts{st.Holds, loose, members, taken, s.held.still}
+	switch {
+	case loose == 0 && st.Backlog > 0 && !s.ending:
+		s.fail("nobody to be behind, since all read", "%+v", st)
+	case !st.Held:
+		s.held = heldFacts{}
+	case st.Backlog <= int64(s.cfg.backlog/2):
+		s.fail("the room not to be held, since nobody is far behind", "%+v", st)
+	case now != s.held:
+		now.still = time.Now()
+		s.held = now
+	case time.Since(s.held.still) > stillLimit:
+		s.fail(fmt.Sprintf("the room not to be held for %d of %d members that take nothing", loose, members), "%+v, for %v", st, time.Since(s.held.still))
+	}
+}
+
+// A purse is for how long the room may still be held for members that take nothing:
+// altogether no longer than stillLimit and one stillShare'th of the time. What was
+// spent on one that takes something after all does not count.
+type purse struct {
+	at    time.Time // when it was last looked into
+	held  time.Duration
+	spent time.Duration // less what time has brought back
+}
+
+// checkPurse says that members that take nothing do not stop the room for long, by
+// coming back either.
+func (s *simulation) checkPurse(st chatroom.Stats) {
+	if s.failed != nil {
+		return
+	}
+	was := s.purse
+	now := purse{time.Now(), st.HoldTime, was.spent}
+	since, held := now.at.Sub(was.at), now.held-was.held
+	if was.at.IsZero() {
+		since = 0
+	}
+	if held < 0 || held > since {
+		s.fail(fmt.Sprintf("the room to have been held for up to %v", since), "%v more; %+v", held, st)
+	}
+	if st.Held || held > 0 {
+		s.spend(&now, held)
+	}
+	now.spent = max(0, now.spent-since/stillShare)
+	if s.purse = now; now.spent > stillLimit {
+		s.fail(fmt.Sprintf("the room to be held for members that take nothing no longer than %v and 1/%d of the time", stillLimit, stillShare),
+			"%v more than that; %+v", now.spent-stillLimit, st)
+	}
+}
+
+// spend counts a hold that has gone on for held, if nobody has taken anything of
+// those that it may be for. s.mu must be held.
+func (s *simulation) spend(p *purse, held time.Duration) {
+	still := true
+	for _, c := range s.clients {
+		if taken := c.link.look().taken; taken > c.taken {
+			p.spent = max(0, p.spent-c.waitedFor)
+			c.taken, c.waitedFor = taken, 0
+			still = still && (c.joined == 0 || !c.loose)
+		}
+	}
+	if !still {
+		return
+	}
+	p.spent += held
+	for _, c := range s.clients {
+		if c.joined > 0 && c.loose {
+			c.waitedFor += held
+		}
+	}
+}
