@@ -30,15 +30,16 @@ type client struct {
 	cancel   context.CancelFunc
 
 	// What the client has done. Owned by the run.
-	sizes    []int  // of the messages that it has sent whole
-	rest     []byte // what is unsent of an unfinished frame
-	restSize int    // the size of its message, or -1 for the name
-	named    bool   // the name is sent whole
-	over     bool   // it sends no more
-	lossy    bool   // what the server has not published by now may be lost
-	loose    bool   // it may have been behind
-	causes   causes
-	ends     bool // one of the causes must end it
+	sizes      []int     // of the messages that it has sent whole
+	rest       []byte    // what is unsent of an unfinished frame
+	restSize   int       // the size of its message, or -1 for the name
+	named      bool      // the name is sent whole
+	over       bool      // it sends no more
+	eagerSince time.Time // when it last began to take whatever comes
+	lossy      bool      // what the server has not published by now may be lost
+	loose      bool      // it may have been behind
+	causes     causes
+	ends       bool // one of the causes must end it
 
 	// What the server has told. Guarded by simulation.mu.
 	joined, left int // times

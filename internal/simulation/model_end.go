@@ -101,6 +101,9 @@ func (s *simulation) checkUnsent(c *client, state linkState) {
 // checkOpen says that a connection that has not ended does not have to.
 func (s *simulation) checkOpen(c *client, st chatroom.Stats, state linkState) {
 	if s.ending || state.closing || state.replying {
+		if s.ending && c.ends && c.dueSince.IsZero() {
+			c.dueSince = time.Now() // what it has sent may be read before the server's end stops that
+		}
 		return
 	}
 	heldBack := st.Held && c.published < len(c.sizes)
@@ -199,6 +202,8 @@ func (s *simulation) checkTimeouts(c *client) {
 		s.fail(c.String()+" to be refused, since its handshake takes too long", "an open connection")
 	case s.ending && state.replying && time.Since(state.readSince) > lingerLimit && time.Since(s.endedAt) > lingerLimit:
 		s.fail("the read of "+c.String()+" to end with the server", "one that still writes")
+	case s.ending && c.joined > 0 && state.eager && time.Since(s.endedAt) > 4*lingerLimit && time.Since(c.eagerSince) > 4*lingerLimit:
+		s.fail(c.String()+", which reads, to have gone with the server", "an open connection")
 	case s.cfg.write > 0 && state.writing && time.Since(state.hungry) > 2*s.cfg.write:
 		s.fail(c.String()+" to be disconnected, since it has taken nothing since "+state.hungry.Sub(s.start).String(), "an open connection")
 	case c.joined > 0 && s.cfg.idle > 0 && !s.ending && state.reading && time.Since(state.readSince) > s.cfg.idle+linger:

@@ -252,6 +252,7 @@ func (s *simulation) pace(c *client, st step) {
 	default:
 		s.note("%v takes whatever comes", c)
 		c.link.take(unlimited, 0, 0)
+		c.eagerSince = time.Now()
 		return
 	}
 	c.loose = true
@@ -307,8 +308,8 @@ func (s *simulation) listen(st step) {
 // swarm has members join that take nothing, some at once and again and again, while
 // somebody floods.
 func (s *simulation) swarm(st step) {
-	gap := pick(st.a, 2*time.Second, 300*time.Millisecond, 3*time.Second)
-	for range 2 + st.a>>2%4 {
+	gap := pick(st.a, 2*time.Second, 3*time.Second, time.Second)
+	for range 3 + st.a>>2%4 {
 		for range 1 + st.b%4 {
 			if c := s.join(step{op: opJoin, b: st.b & 0x40}); c != nil {
 				s.pace(c, step{op: opStall})
