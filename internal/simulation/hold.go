@@ -25,6 +25,7 @@ const (
 // heldFacts is for whom the room is held, and since when those have taken nothing.
 type heldFacts struct {
 	holds          uint64
+	messages       uint64 // published
 	loose, members int
 	taken          int64
 	still          time.Time
@@ -52,7 +53,7 @@ func (s *simulation) checkPace(st chatroom.Stats) {
 			}
 		}
 	}
-	now := heldFacts{st.Holds, loose, members, taken, s.held.still}
+	now := heldFacts{st.Holds, st.Messages, loose, members, taken, s.held.still}
 	switch {
 	case loose == 0 && st.Backlog > 0 && !s.ending:
 		s.fail("nobody to be behind, since all read", "%+v", st)
@@ -60,6 +61,8 @@ func (s *simulation) checkPace(st chatroom.Stats) {
 		s.held = heldFacts{}
 	case st.Backlog <= int64(s.cfg.backlog/2):
 		s.fail("the room not to be held, since nobody is far behind", "%+v", st)
+	case now.holds == s.held.holds && now.messages != s.held.messages:
+		s.fail("nothing to be published while the room is held", "%+v, after %d messages", st, s.held.messages)
 	case now != s.held:
 		now.still = time.Now()
 		s.held = now

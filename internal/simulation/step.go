@@ -305,20 +305,28 @@ func (s *simulation) listen(st step) {
 	}
 }
 
-// swarm has members join that take nothing, some at once and again and again, while
-// somebody floods.
+// swarm has members join that soon take nothing, some at once and again and again,
+// while somebody floods.
 func (s *simulation) swarm(st step) {
-	gap := pick(st.a, 2*time.Second, 3*time.Second, time.Second)
+	credit := pick(st.b>>4, 0, s.cfg.backlog*5/4) // who has taken a backlog is waited for longer
+	gap := pick(st.a, 2*time.Second, 3*time.Second)
 	for range 3 + st.a>>2%4 {
+		var some []*client
 		for range 1 + st.b%4 {
 			if c := s.join(step{op: opJoin, b: st.b & 0x40}); c != nil {
-				s.pace(c, step{op: opStall})
+				s.note("%v takes %d bytes at once, and then nothing", c, credit)
+				c.link.take(credit, 0, 0)
+				c.loose = true
+				some = append(some, c)
 			}
 		}
 		if c := s.sender(0); c != nil {
 			s.doAs(c, step{op: opFlood, b: 0xf0 | st.b>>2})
 		}
 		s.settle()
+		for _, c := range some {
+			c.link.take(0, 0, 0)
+		}
 		s.sleep(gap)
 		s.settle()
 	}
