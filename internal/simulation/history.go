@@ -150,7 +150,7 @@ var shapes = []shape{
 	{"talk", 40, [opcodes]int{opListen: 1, opRekey: 1, opJoin: 6, opSend: 10, opChorus: 3, opBroadcast: 2, opPart: 2, opGoodbye: 2, opCut: 1, opGarbage: 1, opSleep: 2, opFlush: 1, opLurk: 1}},
 	{"churn", 60, [opcodes]int{opJoin: 10, opSend: 6, opPart: 4, opGoodbye: 4, opCut: 3, opGarbage: 2, opCancel: 2, opSleep: 1, opLurk: 3, opBroadcast: 2, opStall: 1}},
 	{"flood", 30, [opcodes]int{opRekey: 1, opJoin: 8, opSend: 2, opFlood: 8, opChorus: 2, opStall: 3, opResume: 3, opSleep: 3, opBroadcast: 1, opGoodbye: 1, opFlush: 1}},
-	{"stall", 40, [opcodes]int{opSwarm: 1, opRekey: 3, opJoin: 7, opSend: 5, opFlood: 3, opStall: 6, opResume: 6, opSleep: 5, opCut: 1, opGoodbye: 2, opBroadcast: 4, opFlush: 1, opPart: 1, opCancel: 1}},
+	{"stall", 40, [opcodes]int{opSwarm: 2, opRekey: 3, opJoin: 7, opSend: 5, opFlood: 3, opStall: 6, opResume: 6, opSleep: 5, opCut: 1, opGoodbye: 2, opBroadcast: 4, opFlush: 1, opPart: 1, opCancel: 1}},
 	{"quiet", 20, [opcodes]int{opRekey: 2, opJoin: 6, opSend: 3, opSleep: 8, opLurk: 2, opStall: 1, opBroadcast: 1, opPart: 1}},
 	{"end", 15, [opcodes]int{opListen: 1, opRekey: 1, opJoin: 8, opSend: 4, opFlood: 2, opStall: 3, opResume: 1, opPart: 1, opEnd: 2, opSleep: 2, opGoodbye: 1, opCut: 1, opBroadcast: 1, opLurk: 1}},
 	{"all", 50, [opcodes]int{opListen: 1, opRekey: 1, opJoin: 5, opSend: 4, opFlood: 2, opChorus: 1, opBroadcast: 2, opPart: 2, opGoodbye: 1, opCut: 1, opGarbage: 1, opStall: 2, opResume: 2, opSleep: 2, opCancel: 1, opFlush: 1, opLurk: 1}},

@@ -310,9 +310,9 @@ func (s *simulation) listen(st step) {
 func (s *simulation) swarm(st step) {
 	credit := pick(st.b>>4, 0, s.cfg.backlog*5/4) // who has taken a backlog is waited for longer
 	gap := pick(st.a, 2*time.Second, 3*time.Second)
-	for range 3 + st.a>>2%4 {
+	for range 6 + st.a>>2%8 {
 		var some []*client
-		for range 1 + st.b%4 {
+		for range 1 + st.b%2 {
 			if c := s.join(step{op: opJoin, b: st.b & 0x40}); c != nil {
 				s.note("%v takes %d bytes at once, and then nothing", c, credit)
 				c.link.take(credit, 0, 0)
