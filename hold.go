@@ -18,6 +18,9 @@ var ErrSlowConsumer = errors.New("chatroom: slow consumer")
 func (r *room) paced(yield func(*pace.Member) bool) {
 	for e := r.members.Front(); e != nil; e = e.Next() {
 		m := e.Value.(*seat)
+		if m.state == seatDeaf {
+			continue // it has not caught up, and would be paid back what the room has waited for it
+		}
 		m.pace.Pos, m.pace.Blocked = r.posLocked(m), m.state == seatWriting
 		if !yield(&m.pace) {
 			return

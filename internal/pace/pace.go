@@ -186,8 +186,11 @@ func (l *Law) meet(m *Member, end int64, since, step time.Duration) {
 	if !m.seen {
 		m.seen, m.pos, since, step = true, m.Pos, 0, 0
 	}
-	if m.Pos >= l.end && since >= still { // it has caught up, in a room that is quiet
-		m.late, m.debt = false, 0
+	if m.Pos >= l.end { // it has caught up since the last look
+		m.owing = 0
+		if since >= still { // in a room that is quiet
+			m.late, m.debt = false, 0
+		}
 	}
 	m.took, m.pos = float64(m.Pos-m.pos), m.Pos
 	m.total += m.took
