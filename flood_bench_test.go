@@ -46,6 +46,9 @@ func BenchmarkBroadcastLoop(b *testing.B) {
 // figure of-without is the others' throughput as a share of what it is without
 // them; returns is how often they came back.
 func BenchmarkNuisances(b *testing.B) {
+	if testing.Short() {
+		b.Skip("takes minutes")
+	}
 	for _, c := range []struct {
 		name      string
 		honest    int
