@@ -126,7 +126,7 @@ var faults = []fault{
 		"\t\tc.in.Park()\n\t\treturn false\n",
 		"\t\tc.in.Park()\n\t\tc.readErr = nil\n\t\treturn true\n"},
 	{"who takes nothing has said goodbye", "internal/transport/polled.go",
-		"\t\t\treturn 0, stalled(os.ErrDeadlineExceeded)\n",
+		"\t\t\treturn 0, stalled(c.writeTimeout, os.ErrDeadlineExceeded)\n",
 		"\t\t\treturn 0, os.ErrDeadlineExceeded\n"},
 	{"an earlier write's deadline counts", "internal/transport/polled.go",
 		"if time.Since(start) >= c.writeTimeout {",
