@@ -198,9 +198,6 @@ type Cursor struct {
 // Pos returns the cursor's position in the log.
 func (c *Cursor) Pos() int64 { return c.chunk.base + int64(c.off) }
 
-// Nowhere reports whether c is the zero Cursor.
-func (c *Cursor) Nowhere() bool { return c.chunk == nil }
-
 // Runs appends the next runs of bytes for reader id to dst, one at least unless
 // there is none, until dst is full or they are most bytes. It also returns the cursor
 // after them, and moves c over what is not for id. A cursor is used with one id.
