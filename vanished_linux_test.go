@@ -2,6 +2,7 @@ package chatroom_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os/exec"
 	"runtime"
@@ -76,16 +77,17 @@ func (ns *namespace) ip(args ...string) error {
 	})
 }
 
-// A peer that vanishes without a word, as when its cable is pulled, leaves the
-// room within two write timeouts of being owed something, however little that is:
-// its socket takes all of it.
-func TestVanishedPeerLeaves(t *testing.T) {
-	t.Parallel()
-	const (
-		timeout = time.Second
-		ticks   = 10 // in a write timeout, at each of which the members are sent something
-		limit   = 3 * ticks
-	)
+// A cabledRoom is a room whose listener is in one network, and its members in another
+// that a cable connects to it.
+type cabledRoom struct {
+	*floodRoom
+	near, far *namespace
+}
+
+// newCabledRoom makes a room, or skips the test where that takes rights that the test
+// has not got.
+func newCabledRoom(t *testing.T, opts ...chatroom.ServerOption) *cabledRoom {
+	t.Helper()
 	near, far := newNamespace(t), newNamespace(t)
 	for _, step := range []struct {
 		in   *namespace
@@ -106,21 +108,47 @@ func TestVanishedPeerLeaves(t *testing.T) {
 		l, err = net.Listen("tcp", "192.0.2.1:0")
 		return err
 	}))
-	r := newFloodRoom(t, l, chatroom.WithWriteTimeout(timeout))
-	leaves := r.watchLeaves("peer")
-	var peer net.Conn
-	require.NoError(t, far.do(func() (err error) {
-		peer, err = r.dial("peer", defaultReceive)
+	return &cabledRoom{newFloodRoom(t, l, opts...), near, far}
+}
+
+// joinFar lists a member at the far end.
+func (r *cabledRoom) joinFar(t *testing.T, name string, receive int) (peer net.Conn) {
+	t.Helper()
+	require.NoError(t, r.far.do(func() (err error) {
+		peer, err = r.dial(name, receive)
 		return err
 	}))
-	defer peer.Close()
+	t.Cleanup(func() { _ = peer.Close() })
 	waitForMembers(t, r.Server, 1)
+	return peer
+}
+
+// pull makes what either end sends go to nobody, and nobody says so.
+func (r *cabledRoom) pull(t *testing.T) {
+	t.Helper()
+	require.NoError(t, r.near.ip("neighbour", "replace", "192.0.2.2", "lladdr", "02:00:00:00:00:01", "dev", "near", "nud", "permanent"))
+	require.NoError(t, r.far.ip("neighbour", "replace", "192.0.2.1", "lladdr", "02:00:00:00:00:02", "dev", "far", "nud", "permanent"))
+}
+
+const (
+	vanishTimeout = time.Second // the write timeout
+	vanishTicks   = 10          // in a write timeout
+	vanishLimit   = 3 * vanishTicks
+)
+
+// A peer that vanishes without a word, as when its cable is pulled, leaves the
+// room within two write timeouts of being owed something, however little that is:
+// its socket takes all of it.
+func TestVanishedPeerLeaves(t *testing.T) {
+	t.Parallel()
+	r := newCabledRoom(t, chatroom.WithWriteTimeout(vanishTimeout))
+	leaves := r.watchLeaves("peer")
+	peer := r.joinFar(t, "peer", defaultReceive)
 	require.NoError(t, r.Broadcast(r.ctx, "flooder", numberedBody(0)))
 	require.NoError(t, readNumbered(peer, 1))
 
-	// What is sent to the peer goes to nobody now, and nobody says so.
-	require.NoError(t, near.ip("neighbour", "replace", "192.0.2.2", "lladdr", "02:00:00:00:00:01", "dev", "near", "nud", "permanent"))
-	tick := time.NewTicker(timeout / ticks)
+	r.pull(t)
+	tick := time.NewTicker(vanishTimeout / vanishTicks)
 	defer tick.Stop()
 	for n := 1; ; n++ {
 		select {
@@ -128,8 +156,35 @@ func TestVanishedPeerLeaves(t *testing.T) {
 			assert.Error(t, reason)
 			return
 		case <-tick.C:
-			require.LessOrEqual(t, n, limit, "it is still a member")
+			require.LessOrEqual(t, n, vanishLimit, "it is still a member")
 			require.NoError(t, r.Broadcast(r.ctx, "flooder", numberedBody(n)))
+		}
+	}
+}
+
+// One that goes on acknowledging the last message for a while, and then vanishes,
+// leaves as well, although nothing else is published: the first look comes too early.
+func TestVanishedInTheMiddleLeaves(t *testing.T) {
+	t.Parallel()
+	r := newCabledRoom(t, chatroom.WithWriteTimeout(vanishTimeout))
+	leaves := r.watchLeaves("peer")
+	peer := r.joinFar(t, "peer", 4<<10)
+	require.NoError(t, r.Broadcast(r.ctx, "flooder", make([]byte, 64<<10)))
+	tick := time.NewTicker(vanishTimeout / vanishTicks)
+	defer tick.Stop()
+	for range vanishTicks / 2 {
+		_, err := io.ReadFull(peer, make([]byte, 4<<10))
+		require.NoError(t, err)
+		<-tick.C
+	}
+	r.pull(t)
+	for n := 1; ; n++ {
+		select {
+		case reason := <-leaves:
+			assert.Error(t, reason)
+			return
+		case <-tick.C:
+			require.LessOrEqual(t, n, vanishLimit, "it is still a member")
 		}
 	}
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -61,6 +62,8 @@ func (c *base) writePiece(runs [][]byte, most int) (int, error) {
 	switch late := errors.Is(err, os.ErrDeadlineExceeded); {
 	case late && n > 0:
 		return n, nil
+	case late && c.reached(connClosing): // whatever the time, this is what Close makes of a write
+		return 0, net.ErrClosed
 	case late:
 		return 0, stalled(c.writeTimeout, err)
 	case err == nil && n < len(p):

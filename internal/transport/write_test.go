@@ -205,6 +205,28 @@ func TestCloseEndsAWrite(t *testing.T) {
 	}
 }
 
+// A slowLayer is a layer whose Close takes a second.
+type slowLayer struct{ fakeLayer }
+
+func (l slowLayer) Close() error {
+	time.Sleep(time.Second)
+	return l.fakeLayer.Close()
+}
+
+// Closing a layer first ends a write that is under way, which is no stall.
+func TestWriteWhileALayerCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, _ := newPipe(t)
+		c := transport.New(slowLayer{fakeLayer{near}}, time.Minute)
+		time.AfterFunc(time.Second, c.Close)
+		_, err := c.Write(runs("hello"))
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.NotErrorIs(t, err, transport.ErrStalled)
+		synctest.Wait()
+		time.Sleep(time.Second)
+	})
+}
+
 // A deadline that is left would end what writes without waiting, and reads that
 // write.
 func TestEndWrites(t *testing.T) {
