@@ -132,10 +132,11 @@ func (c *layered) hasEnded() bool {
 
 func (c *layered) CheckPeer() error { return checkPeer(c.below, c.writeTimeout) }
 
-// Goodbye watches its reads, too, which may write.
+// Goodbye watches its reads, too, which may write: they are overdue when its time is
+// up.
 func (c *layered) Goodbye() {
 	c.mu.Lock()
-	c.reading, c.readBy = true, time.Now().Add(lingerTimeout)
+	c.reading, c.readBy = true, time.Now()
 	c.watchLocked()
 	c.mu.Unlock()
 	c.base.Goodbye()

@@ -125,6 +125,22 @@ func TestReadThatWrites(t *testing.T) {
 	}
 }
 
+// A goodbye whose read writes takes no longer than any other.
+func TestGoodbyeThatWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := newPipe(t)
+		nc := newRekeyingConn(netConn{near, "tcp"})
+		c := transport.New(nc, time.Minute)
+		t.Cleanup(c.Close)
+		c.StopReading()
+		nc.rekey <- struct{}{}
+		go func() { _, _ = far.Write([]byte("x")) }() // ends with near
+		start := time.Now()
+		c.Goodbye()
+		assertTook(t, lingerTimeout, start)
+	})
+}
+
 // StopReading ends such a read also when a deadline is set at the same time.
 func TestReadThatWritesBetweenTwo(t *testing.T) {
 	for range 100 {
