@@ -319,7 +319,7 @@ func TestConcurrentSendAndReceive(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		bob.WantNothing()
+		bob.WantQuiet(quiet)
 	})
 }
 

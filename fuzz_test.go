@@ -46,7 +46,7 @@ func FuzzServer(f *testing.F) {
 		synctest.Test(t, func(t *testing.T) {
 			s := chatroomtest.NewServer(t, chatroom.WithMaxMessage(limit))
 			honest := s.Join("honest")
-			raw := s.Raw()
+			raw := s.DialRaw()
 			cut := min(max(cut, 0), len(stream))
 			go func() {
 				defer raw.Close()

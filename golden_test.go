@@ -79,7 +79,7 @@ func TestGoldenConversationsOfServer(t *testing.T) {
 			for _, step := range example.Steps {
 				switch step.Word {
 				case "join":
-					conns[step.Conn] = s.Raw()
+					conns[step.Conn] = s.DialRaw()
 					conns[step.Conn].SendBytes(string(step.Bytes))
 					synctest.Wait()
 					require.Len(t, s.Members(), len(conns))

@@ -34,7 +34,7 @@ func TestHooks(t *testing.T) {
 				story = append(story, fmt.Sprintf("left %s %v %d", m.Name, reason, len(s.Members())))
 			}))
 		bob := s.Join("bob")
-		raw := s.Raw()
+		raw := s.DialRaw()
 		raw.SendBytes("5         alice23        before the hook returns")
 		bob.WantNothing()
 		close(release)
@@ -63,7 +63,7 @@ func TestHookPanics(t *testing.T) {
 				}
 			}))
 		other := s.Join("other")
-		raw := s.Raw()
+		raw := s.DialRaw()
 		raw.SendFrame("join")
 		raw.WantClosed()
 		require.ErrorContains(t, s.WaitLeave("join"), "in the join hook")
@@ -86,7 +86,7 @@ func TestHookExitsGoroutine(t *testing.T) {
 		s := chatroomtest.NewServer(t,
 			chatroom.WithOnJoin(func(m chatroom.Member) { runtime.Goexit() }),
 			chatroom.WithOnLeave(func(_ chatroom.Member, reason error) { left <- reason }))
-		raw := s.Raw()
+		raw := s.DialRaw()
 		raw.SendFrame("exit")
 		raw.WantClosed()
 		require.Error(t, <-left)

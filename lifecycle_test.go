@@ -253,7 +253,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 func TestShutdownContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithWriteTimeout(-1))
-		raw := s.Raw()
+		raw := s.DialRaw()
 		raw.SendFrame("never reads")
 		s.WantMembers("never reads")
 		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("unread")))
@@ -277,8 +277,8 @@ func TestShutdownWaitsForHooks(t *testing.T) {
 			time.Sleep(time.Hour)
 			returned = true
 		}))
-		silent := s.Raw()
-		half := s.Raw()
+		silent := s.DialRaw()
+		half := s.DialRaw()
 		half.SendBytes("5       ")
 		s.Join("alice")
 		start := time.Now()
@@ -294,7 +294,7 @@ func TestShutdownAndCloseTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t)
 		for range 10 {
-			raw := s.Raw()
+			raw := s.DialRaw()
 			raw.SendFrame("m")
 		}
 		synctest.Wait()
@@ -351,7 +351,7 @@ func TestEndFromHook(t *testing.T) {
 					s = chatroomtest.NewServer(t, hook(func() { end(s.Server) }))
 					s.Join("first")
 					s.Join("second")
-					last := s.Raw()
+					last := s.DialRaw()
 					last.SendFrame("last")
 					if hookName == "leave" {
 						s.WantMembers("first", "second", "last")

@@ -72,6 +72,9 @@ func (l wrappingListener) Accept() (net.Conn, error) {
 	return struct{ net.Conn }{nc}, err
 }
 
+// quiet is for how long a test listens where nobody can tell that nothing comes.
+const quiet = 50 * time.Millisecond
+
 // overTransports runs test once over each transport.
 func overTransports(t *testing.T, test func(t *testing.T, tr transport)) {
 	for _, tr := range transports {

@@ -22,13 +22,13 @@ func TestZeroOptions(t *testing.T) {
 			chatroom.WithMaxMessage(0), chatroom.WithHandshakeTimeout(0), chatroom.WithWriteTimeout(0),
 			chatroom.WithIdleTimeout(0), chatroom.WithBacklog(0), chatroom.WithLogger(nil),
 			chatroom.WithNameRule(nil), chatroom.WithOnJoin(nil), chatroom.WithOnLeave(nil))
-		assert.ErrorIs(t, s.WantRefused("not\na name"), chatroom.ErrNameRejected)
+		assert.ErrorIs(t, s.Refusal("not\na name"), chatroom.ErrNameRejected)
 		assert.ErrorIs(t, s.Broadcast(context.Background(), "", make([]byte, chatroom.DefaultMaxMessage+1)), chatroom.ErrFrameTooLarge)
 		start := time.Now()
-		s.Raw().WantClosed()
+		s.DialRaw().WantClosed()
 		assert.Equal(t, chatroom.DefaultHandshakeTimeout, time.Since(start))
 
-		stalled := s.Raw()
+		stalled := s.DialRaw()
 		stalled.SendFrame("stalled")
 		alice := s.Join("alice", chatroom.WithMaxMessage(0))
 		assert.ErrorIs(t, alice.Conn.Send(context.Background(), make([]byte, chatroom.DefaultMaxMessage+1)), chatroom.ErrFrameTooLarge)
@@ -47,7 +47,7 @@ func TestNegativeOptions(t *testing.T) {
 		s := chatroomtest.NewServer(t,
 			chatroom.WithMaxMessage(-1), chatroom.WithHandshakeTimeout(-1), chatroom.WithWriteTimeout(-1),
 			chatroom.WithIdleTimeout(-1), chatroom.WithBacklog(-1))
-		stranger, stalled := s.Raw(), s.Raw()
+		stranger, stalled := s.DialRaw(), s.DialRaw()
 		stalled.SendFrame("stalled")
 		alice := s.Join("alice", chatroom.WithMaxMessage(-1))
 		bob := s.Join("bob", chatroom.WithMaxMessage(-1))

@@ -115,7 +115,7 @@ func TestStalledMemberHoldsNobody(t *testing.T) {
 	const size, messages, backlog = 7000, 12000, 1 << 20 // of a size that log chunks end anywhere
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
-		stalled := s.Raw()
+		stalled := s.DialRaw()
 		stalled.SendFrame("stalled")
 		s.WantMembers("stalled")
 		sender, reader := s.Join("sender"), s.Join("reader")
@@ -145,7 +145,7 @@ func TestStalledMemberIsEvicted(t *testing.T) {
 	const members, messages, backlog = 100, 500, 128 << 10
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
-		stalled := s.Raw()
+		stalled := s.DialRaw()
 		stalled.SendFrame("stalled")
 		s.WantMembers("stalled")
 		clients := make([]*chatroomtest.Client, members-1)
@@ -202,7 +202,7 @@ func TestRoomOfTwo(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := chatroomtest.NewServer(t, chatroom.WithBacklog(8<<20))
 			alice := s.Join("alice")
-			near, far := chatroomtest.Pipe(4 << 10)
+			near, far := chatroomtest.NewLink(4 << 10)
 			go func() { _ = s.ServeConn(t.Context(), far) }()
 			bob := s.RawConn(near)
 			bob.SendFrame("bob")
@@ -226,7 +226,7 @@ func TestRoomOfTwo(t *testing.T) {
 	t.Run("stalled", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
-			alice, bob := s.Join("alice"), s.Raw()
+			alice, bob := s.Join("alice"), s.DialRaw()
 			bob.SendFrame("bob")
 			s.WantMembers("alice", "bob")
 			start := time.Now()
@@ -247,7 +247,7 @@ func TestMostOfTheRoomStalled(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
 		alice, bob := s.Join("alice"), s.Join("bob")
 		for range 3 {
-			s.Raw().SendFrame("stalled")
+			s.DialRaw().SendFrame("stalled")
 		}
 		s.WantMembers("alice", "bob", "stalled", "stalled", "stalled")
 		start := time.Now()
@@ -286,9 +286,9 @@ func TestEndWhileHeld(t *testing.T) {
 	const backlog = 64 << 10
 	flood := func(t *testing.T, s *chatroomtest.Server) (flooder *chatroomtest.Raw) {
 		for range 3 {
-			s.Raw().SendFrame("stalled")
+			s.DialRaw().SendFrame("stalled")
 		}
-		flooder = s.Raw()
+		flooder = s.DialRaw()
 		flooder.SendFrame("flooder")
 		synctest.Wait()
 		go func() {
@@ -325,7 +325,7 @@ func TestEndWhileHeld(t *testing.T) {
 			s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
 			var stalled []*chatroomtest.Raw
 			for range 3 {
-				raw := s.Raw()
+				raw := s.DialRaw()
 				raw.SendFrame("stalled")
 				stalled = append(stalled, raw)
 			}
@@ -360,7 +360,7 @@ func TestGoneWhileHeld(t *testing.T) {
 				}
 			})
 		}
-		theirs, ours := chatroomtest.Pipe(4 << 20)
+		theirs, ours := chatroomtest.NewLink(4 << 20)
 		flood := chatroom.AppendFrame(nil, []byte("flooder"))
 		for range messages {
 			flood = chatroom.AppendFrame(flood, make([]byte, size))
@@ -403,7 +403,7 @@ func TestDeafFlooderGoes(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithBacklog(backlog))
 		var running sync.WaitGroup
 		for range 3 {
-			raw := s.Raw()
+			raw := s.DialRaw()
 			raw.SendFrame("slow")
 			running.Go(func() { // until the server ends
 				for buf := make([]byte, 10_000); ; time.Sleep(5 * time.Millisecond) {
@@ -449,7 +449,7 @@ func TestDeafFlooderGoes(t *testing.T) {
 func TestBroadcastFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithBacklog(64<<10))
-		s.Raw().SendFrame("stalled")
+		s.DialRaw().SendFrame("stalled")
 		s.WantMembers("stalled")
 		for range 1000 {
 			require.NoError(t, s.Broadcast(context.Background(), "host", make([]byte, 1000)))
@@ -464,7 +464,7 @@ func TestBroadcastFlood(t *testing.T) {
 func TestSkipsWhileBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t)
-		raw := s.Raw()
+		raw := s.DialRaw()
 		raw.SendFrame("raw")
 		other := s.Join("other")
 		want := ""
@@ -517,8 +517,8 @@ func TestJoinReleases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithBacklog(64<<10), chatroom.WithWriteTimeout(-1))
 		flooder := s.Join("flooder")
-		s.Raw().SendFrame("stalled")
-		s.Raw().SendFrame("stalled")
+		s.DialRaw().SendFrame("stalled")
+		s.DialRaw().SendFrame("stalled")
 		synctest.Wait()
 		go func() {
 			for range 200 {
@@ -543,7 +543,7 @@ func TestJoinReleases(t *testing.T) {
 func TestManySkips(t *testing.T) {
 	const messages = 20_000
 	s := chatroomtest.NewServer(t, chatroom.WithBacklog(64<<20))
-	raw := s.Raw()
+	raw := s.DialRaw()
 	raw.SendFrame("raw")
 	other := s.Join("other")
 	echoed := make(chan struct{})

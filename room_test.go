@@ -31,9 +31,9 @@ func TestMessageGoesToEveryoneElse(t *testing.T) {
 		carol.Send("grüße \x00\xff")
 		alice.Want("carol", "grüße \x00\xff")
 		bob.Want("carol", "grüße \x00\xff")
-		alice.WantNothing()
-		bob.WantNothing()
-		carol.WantNothing()
+		alice.WantQuiet(quiet)
+		bob.WantQuiet(quiet)
+		carol.WantQuiet(quiet)
 	})
 }
 
@@ -41,7 +41,7 @@ func TestMessageGoesToEveryoneElse(t *testing.T) {
 func TestWireToClient(t *testing.T) {
 	overTransports(t, func(t *testing.T, tr transport) {
 		s := tr.newServer(t)
-		raw := s.Raw()
+		raw := s.DialRaw()
 		raw.SendFrame("raw")
 		s.WantMembers("raw")
 		alice := s.Join("alice")
@@ -78,7 +78,7 @@ func TestFramingCutAtEachByte(t *testing.T) {
 		s := tr.newServer(t)
 		bob := s.Join("bob")
 		for cut := 1; cut < len(stream); cut += max(1, min(cut/8, 97)) {
-			raw := s.Raw()
+			raw := s.DialRaw()
 			raw.SendBytes(stream[:cut])
 			raw.SendBytes(stream[cut:])
 			bob.Want("raw", "one")
@@ -87,7 +87,7 @@ func TestFramingCutAtEachByte(t *testing.T) {
 			require.NoError(t, raw.Close())
 			require.NoError(t, s.WaitLeave("raw"), "cut after %d bytes", cut)
 		}
-		one := s.Raw()
+		one := s.DialRaw()
 		for i := range stream {
 			one.SendBytes(stream[i : i+1])
 		}
@@ -153,7 +153,7 @@ func TestDisconnectCleanUp(t *testing.T) {
 					defer mu.Unlock()
 					leaves[m.Name]++
 				}))
-				m := s.Raw()
+				m := s.DialRaw()
 				m.SendFrame("goner")
 				s.WantMembers("goner")
 				way.go_(t, s, m)
@@ -203,11 +203,11 @@ func TestNothingFromBeforeTheJoin(t *testing.T) {
 		s := tr.newServer(t)
 		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("to nobody")))
 		alice := s.Join("alice")
-		alice.WantNothing()
+		alice.WantQuiet(quiet)
 		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("to alice")))
 		alice.Want("host", "to alice")
 		bob := s.Join("bob")
-		bob.WantNothing()
+		bob.WantQuiet(quiet)
 		assert.Equal(t, uint64(2), s.Stats().Messages)
 	})
 }

@@ -26,7 +26,7 @@ import (
 func TestLeaveWhileBlockedOnWrite(t *testing.T) {
 	overTransports(t, func(t *testing.T, tr transport) {
 		s := tr.newServer(t)
-		m := s.Raw()
+		m := s.DialRaw()
 		m.SendFrame("goner")
 		s.WantMembers("goner")
 		for range 40 {
@@ -123,10 +123,10 @@ func TestNameRule(t *testing.T) {
 		}))
 		s.Join("")
 		s.Join(strings.Repeat("x", 1000))
-		raw := s.Raw()
+		raw := s.DialRaw()
 		raw.SendFrame("taken")
 		raw.WantClosed()
-		raw = s.Raw()
+		raw = s.DialRaw()
 		raw.SendFrame("panic")
 		raw.WantClosed()
 		near, far := net.Pipe()
@@ -140,7 +140,7 @@ func TestHandshakeTimeout(t *testing.T) {
 		s := chatroomtest.NewServer(t)
 		for _, part := range []string{"", "3   ", "3         ab"} {
 			start := time.Now()
-			raw := s.Raw()
+			raw := s.DialRaw()
 			raw.SendBytes(part)
 			raw.WantClosed()
 			assert.Equal(t, 10*time.Second, time.Since(start))
@@ -155,7 +155,7 @@ func TestHandshakeTimeout(t *testing.T) {
 func TestTimeoutsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithHandshakeTimeout(-1), chatroom.WithWriteTimeout(-1), chatroom.WithIdleTimeout(-1))
-		raw := s.Raw()
+		raw := s.DialRaw()
 		time.Sleep(20 * time.Hour)
 		raw.SendFrame("late")
 		s.WantMembers("late")
@@ -188,7 +188,7 @@ func TestIdleTimeout(t *testing.T) {
 func TestWriteTimeoutMeasuresProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithWriteTimeout(time.Minute))
-		raw := s.Raw()
+		raw := s.DialRaw()
 		raw.SendFrame("slow")
 		s.WantMembers("slow")
 		body := strings.Repeat("x", 100)

@@ -26,7 +26,7 @@ func TestSlowConsumerAtTheEnd(t *testing.T) {
 			const members = 20
 			s := chatroomtest.NewServer(t)
 			for range members {
-				s.Raw().SendFrame("stalled")
+				s.DialRaw().SendFrame("stalled")
 			}
 			synctest.Wait()
 			require.NoError(t, s.Broadcast(context.Background(), "host", []byte("hello")))

@@ -69,8 +69,8 @@ func TestNoLockAcrossIO(t *testing.T) {
 		name  string
 		setUp func(t *testing.T, s *stage)
 	}{
-		{"a stranger is silent", func(_ *testing.T, s *stage) { s.Raw() }},
-		{"half a name", func(_ *testing.T, s *stage) { s.Raw().SendBytes("5         al") }},
+		{"a stranger is silent", func(_ *testing.T, s *stage) { s.DialRaw() }},
+		{"half a name", func(_ *testing.T, s *stage) { s.DialRaw().SendBytes("5         al") }},
 		{"a member does not read", func(_ *testing.T, s *stage) {
 			s.stalled("stalled")
 			_ = s.Broadcast(context.Background(), "host", []byte("owed"))
@@ -113,9 +113,9 @@ func TestNoLockAcrossIO(t *testing.T) {
 			s.serve("SetWriteDeadline")("6         sticky")
 			_ = s.Broadcast(context.Background(), "host", []byte("owed"))
 		}},
-		{"the join hook blocks", func(_ *testing.T, s *stage) { s.Raw().SendFrame("stuck on join") }},
+		{"the join hook blocks", func(_ *testing.T, s *stage) { s.DialRaw().SendFrame("stuck on join") }},
 		{"the leave hook blocks", func(_ *testing.T, s *stage) {
-			r := s.Raw()
+			r := s.DialRaw()
 			r.SendFrame("stuck on leave")
 			synctest.Wait()
 			r.Cut()
@@ -150,7 +150,7 @@ func TestNoLockAcrossIO(t *testing.T) {
 					chatroom.WithOnJoin(stuckHook(letGo, "stuck on join")),
 					chatroom.WithOnLeave(func(m chatroom.Member, _ error) { stuckHook(letGo, "stuck on leave")(m) }))
 				s.stalled = func(name string) *chatroomtest.Raw {
-					r := s.Raw()
+					r := s.DialRaw()
 					r.SendFrame(name)
 					synctest.Wait()
 					return r

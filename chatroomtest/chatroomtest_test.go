@@ -52,19 +52,21 @@ func (r *recorder) Fatalf(format string, args ...any) {
 func failureOf(t *testing.T, test func(tb testing.TB)) string {
 	t.Helper()
 	r := &recorder{TB: t}
-	run := func(f func()) {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			f()
-		}()
-		<-done
-	}
-	run(func() { test(r) })
+	onGoroutine(func() { test(r) })
 	for i := len(r.cleanups) - 1; i >= 0; i-- {
-		run(r.cleanups[i])
+		onGoroutine(r.cleanups[i])
 	}
 	return strings.Join(r.failures, "\n")
+}
+
+// onGoroutine runs f, which may end its goroutine.
+func onGoroutine(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
 }
 
 // A failure says what was wanted, what came and who is in the room.
@@ -114,47 +116,53 @@ func TestFailuresReadWell(t *testing.T) {
 		}, `chatroomtest: alice: want the connection closed, got "hello" from "bob"; in the room: ["bob" "alice"]`},
 		{"rejected", func(tb testing.TB) {
 			chatroomtest.NewServer(tb).Join("new\nline")
-		}, `chatroomtest: the server did not let "new\nline" in: chatroom: name rejected: "new\nline": control character '\n'`},
+		}, "chatroomtest: join as \"new\\nline\": the server did not let it in: EOF; the server has ended the connection: chatroom: name rejected: \"new\\nline\": control character '\\n'; in the room: nobody"},
 		{"rejected, and logged elsewhere", func(tb testing.TB) {
 			chatroomtest.NewServer(tb, chatroom.WithLogger(slog.New(slog.DiscardHandler))).Join("new\nline")
-		}, `chatroomtest: the server did not let "new\nline" in: chatroom: name rejected: "new\nline": control character '\n'`},
+		}, "chatroomtest: join as \"new\\nline\": the server did not let it in: EOF; the server has ended the connection: chatroom: name rejected: \"new\\nline\": control character '\\n'; in the room: nobody"},
 		{"thrown out", func(tb testing.TB) {
 			s := chatroomtest.NewServer(tb)
-			alice, raw := s.Join("alice"), s.Raw()
+			alice, raw := s.Join("alice"), s.DialRaw()
 			raw.SendFrame("raw")
 			raw.SendBytes("no header ")
 			alice.Want("raw", "hello")
 		}, `chatroomtest: alice: want "hello" from "raw", got nothing; in the room: ["alice"]; "raw" has left: chatroom: bad frame header "no header ": want digits padded with spaces`},
 		{"not refused", func(tb testing.TB) {
-			_ = chatroomtest.NewServer(tb).WantRefused("alice")
-		}, `chatroomtest: want "alice" refused, but it is let in; in the room: ["alice"]`},
+			_ = chatroomtest.NewServer(tb).Refusal("alice")
+		}, `chatroomtest: join as "alice": want it refused, but it is let in; in the room: ["alice"]`},
 		{"members", func(tb testing.TB) {
 			s := chatroomtest.NewServer(tb)
 			s.Join("alice")
 			s.WantMembers("alice", "bob")
-		}, `chatroomtest: want members ["alice" "bob"], got ["alice"], and nobody comes or goes`},
+		}, `chatroomtest: the room: want members ["alice" "bob"], and nobody comes or goes; in the room: ["alice"]`},
 		{"leave", func(tb testing.TB) {
 			s := chatroomtest.NewServer(tb)
 			s.Join("alice")
 			_ = s.WaitLeave("alice")
-		}, `chatroomtest: want "alice" to leave, but it did not; in the room: ["alice"]`},
+		}, `chatroomtest: alice: want it to leave, but it did not; in the room: ["alice"]`},
 		{"not written", func(tb testing.TB) {
 			s := chatroomtest.NewServer(tb, chatroom.WithWriteTimeout(-1))
 			s.Join("alice")
 			_ = s.Broadcast(context.Background(), "h", []byte("owed"))
 			s.WaitWritten()
-		}, `chatroomtest: not all is written: 25 bytes are owed; in the room: ["alice"]`},
+		}, `chatroomtest: the room: not all is written: a member is 25 bytes behind; in the room: ["alice"]`},
 		{"send after close", func(tb testing.TB) {
 			alice := chatroomtest.NewServer(tb).Join("alice")
 			alice.Close()
 			alice.Send("hello")
-		}, `chatroomtest: alice: send "hello": chatroom: send: use of closed network connection`},
+		}, `chatroomtest: alice: send "hello": chatroom: send: use of closed network connection; in the room: nobody`},
+		{"send after an eviction", func(tb testing.TB) {
+			s := chatroomtest.NewServer(tb, chatroom.WithIdleTimeout(time.Minute))
+			alice := s.Join("alice")
+			time.Sleep(2 * time.Minute)
+			alice.Send("hello")
+		}, `chatroomtest: alice: send "hello": chatroom: send: write pipe pipe:1->pipe: broken pipe; in the room: nobody; "alice" has left: chatroom: idle for 1m0s: read pipe pipe->pipe:1: i/o timeout`},
 		{"part", func(tb testing.TB) {
 			chatroomtest.NewServer(tb).Join("alice").SendPart("hello", 16)
-		}, `chatroomtest: alice: send 16 bytes of a frame of 15`},
+		}, `chatroomtest: alice: send 16 bytes of a frame of 15; in the room: ["alice"]`},
 		{"raw bytes", func(tb testing.TB) {
 			s := chatroomtest.NewServer(tb)
-			raw := s.Raw()
+			raw := s.DialRaw()
 			raw.SendFrame("raw")
 			s.WantMembers("raw")
 			_ = s.Broadcast(context.Background(), "h", []byte("hello"))
@@ -162,7 +170,7 @@ func TestFailuresReadWell(t *testing.T) {
 		}, `chatroomtest: raw: want bytes "1         H", got "1         h" (<nil>); in the room: ["raw"]`},
 		{"raw nothing", func(tb testing.TB) {
 			s := chatroomtest.NewServer(tb)
-			raw := s.Raw()
+			raw := s.DialRaw()
 			raw.SendFrame("raw")
 			s.WantMembers("raw")
 			_ = s.Broadcast(context.Background(), "h", []byte("hello"))
@@ -170,13 +178,13 @@ func TestFailuresReadWell(t *testing.T) {
 		}, `chatroomtest: raw: want nothing, got byte "1"; in the room: ["raw"]`},
 		{"raw closed", func(tb testing.TB) {
 			s := chatroomtest.NewServer(tb, chatroom.WithHandshakeTimeout(-1))
-			s.Raw().WantClosed()
+			s.DialRaw().WantClosed()
 		}, `chatroomtest: raw: want the connection closed, but it is open; in the room: nobody`},
 		{"raw send", func(tb testing.TB) {
-			raw := chatroomtest.NewServer(tb).Raw()
+			raw := chatroomtest.NewServer(tb).DialRaw()
 			raw.Cut()
 			raw.SendFrame("late")
-		}, `chatroomtest: raw: send "4         late": write pipe pipe:1->pipe: use of closed network connection`},
+		}, `chatroomtest: raw: send "4         late": write pipe pipe:1->pipe: use of closed network connection; in the room: nobody`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -203,9 +211,9 @@ func TestJoinFailuresShowTheHook(t *testing.T) {
 			})
 			close(release)
 			synctest.Wait()
-			want := `the server did not let "alice" in: chatroom: hook failed: join hook panicked: boo`
+			want := `the server has ended the connection: chatroom: hook failed: join hook panicked: boo`
 			if stuck {
-				want = `"alice" is in the room, but its join hooks have not returned`
+				want = `join as "alice": it is in the room, but its join hooks have not returned`
 			}
 			assert.Contains(t, failure, want)
 			if stuck {
@@ -251,9 +259,9 @@ func TestCleanupFindsWhatIsLeft(t *testing.T) {
 func TestOutsideABubble(t *testing.T) {
 	failure := failureOf(t, func(tb testing.TB) {
 		s := chatroomtest.NewServer(tb)
-		bob, alice, raw := s.Join("bob"), s.Join("alice"), s.Raw()
-		alice.WantNothing()
-		raw.WantNothing()
+		bob, alice, raw := s.Join("bob"), s.Join("alice"), s.DialRaw()
+		alice.WantQuiet(time.Millisecond)
+		raw.WantQuiet(time.Millisecond)
 		raw.SendFrame("raw")
 		s.WantMembers("bob", "alice", "raw")
 		bob.Send("hello")
@@ -270,12 +278,66 @@ func TestOutsideABubble(t *testing.T) {
 	assert.Empty(t, failure)
 }
 
-func TestWantRefused(t *testing.T) {
+func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t)
-		require.ErrorIs(t, s.WantRefused(""), chatroom.ErrNameRejected)
+		require.ErrorIs(t, s.Refusal(""), chatroom.ErrNameRejected)
 		require.NoError(t, s.Server.Close())
-		require.ErrorIs(t, s.WantRefused("late"), chatroom.ErrServerClosed)
+		require.ErrorIs(t, s.Refusal("late"), chatroom.ErrServerClosed)
+	})
+}
+
+// A server belongs to the bubble in which it was made, or to none.
+func TestBubbleMismatch(t *testing.T) {
+	uses := map[string]func(*chatroomtest.Server){
+		"Join":     func(s *chatroomtest.Server) { s.Join("alice") },
+		"Dial":     func(s *chatroomtest.Server) { s.Dial() },
+		"DialLink": func(s *chatroomtest.Server) { s.DialLink(0) },
+		"DialRaw":  func(s *chatroomtest.Server) { s.DialRaw() },
+		"Refusal":  func(s *chatroomtest.Server) { _ = s.Refusal("alice") },
+	}
+	for name, use := range uses {
+		t.Run(name, func(t *testing.T) {
+			failure := failureOf(t, func(tb testing.TB) {
+				s := chatroomtest.NewServer(tb)
+				synctest.Test(t, func(*testing.T) { onGoroutine(func() { use(s) }) })
+			})
+			assert.Equal(t, "chatroomtest: the server was made outside this synctest bubble; make it inside, with the bubble's T", failure)
+
+			r := &recorder{TB: t}
+			var s *chatroomtest.Server
+			synctest.Test(t, func(t *testing.T) { s = chatroomtest.NewServer(cleaner{r, t}) })
+			onGoroutine(func() { use(s) })
+			assert.Equal(t, []string{"chatroomtest: the server was made inside a synctest bubble, and cannot be used outside of it"}, r.failures)
+		})
+	}
+}
+
+// A cleaner is a recorder that cleans up with a test.
+type cleaner struct {
+	*recorder
+	t *testing.T
+}
+
+func (c cleaner) Cleanup(f func()) { c.t.Cleanup(f) }
+
+// A member that nobody reads stays while its client is drained.
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t)
+		alice := s.Join("alice")
+		alice.Drain()
+		bob := s.Join("bob")
+		for range 3 {
+			bob.Send("hello")
+			time.Sleep(time.Hour)
+		}
+		s.WantMembers("alice", "bob")
+		s.Join("nobody reads")
+		bob.Send("hello")
+		require.ErrorIs(t, s.WaitLeave("nobody reads"), chatroom.ErrSlowConsumer)
+		alice.Close()
+		require.NoError(t, s.WaitLeave("alice"))
 	})
 }
 

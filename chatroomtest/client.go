@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"testing/synctest"
+	"time"
 
 	"example.com/chatroom"
 )
@@ -32,12 +33,12 @@ type received struct {
 	err error
 }
 
-// receiving runs Receive on a goroutine of its own, which ends with ctx and
-// sends one result.
+// receiving receives on a goroutine of its own, which ends with ctx and sends one
+// result.
 func (c *Client) receiving(ctx context.Context) <-chan received {
 	got := make(chan received, 1)
 	go func() {
-		m, err := c.Conn.Receive(ctx)
+		m, err := c.receive(ctx)
 		got <- received{m, err}
 	}()
 	return got
@@ -47,6 +48,7 @@ func (c *Client) receiving(ctx context.Context) <-chan received {
 // connection meanwhile, since that is all there is to hear of a rejected name.
 func (c *Client) awaitJoin(ctx context.Context, name string) chatroom.Member {
 	c.s.tb.Helper()
+	who := fmt.Sprintf("join as %q", name)
 	listen, stop := context.WithCancel(ctx)
 	heard := c.receiving(listen)
 	defer func() {
@@ -68,37 +70,22 @@ func (c *Client) awaitJoin(ctx context.Context, name string) chatroom.Member {
 		case r := <-heard:
 			heard = nil
 			if r.err != nil {
-				c.s.tb.Fatalf("chatroomtest: the server did not let %q in: %s", name, c.whyNot(name, r.err))
+				c.s.fail(who, "the server did not let it in: %v%s", r.err, c.s.whyEnded(c.nc.LocalAddr()))
 			}
 			c.pending = append(c.pending, r.m)
 		case <-ctx.Done():
 			if slices.ContainsFunc(c.s.Members(), func(m chatroom.Member) bool { return m.Name == name }) {
-				c.s.tb.Fatalf("chatroomtest: %q is in the room, but its join hooks have not returned\n\n%s", name, serverStacks())
+				c.s.fail(who, "it is in the room, but its join hooks have not returned\n\n%s", stacks())
 			}
-			c.s.tb.Fatalf("chatroomtest: the room does not list %q; in the room: %s", name, c.s.names())
+			c.s.fail(who, "the room does not list it")
 		}
 	}
 }
 
-// whyNot tells why the server hung up on a client that it did not let in, of
-// which the client has only err. The server knows a moment later.
-func (c *Client) whyNot(name string, err error) string {
-	ctx, cancel := context.WithTimeout(context.Background(), quietWindow)
-	defer cancel()
-	for {
-		changed := c.s.change()
-		if reason := c.s.whyEnded(c.nc.LocalAddr()); reason != nil {
-			return reason.Error()
-		}
-		if l, ok := c.s.claimLeave(name); ok {
-			return fmt.Sprint(l.reason)
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return err.Error() + "; is the name allowed, did a hook panic?"
-		}
-	}
+// fail ends the test.
+func (c *Client) fail(format string, args ...any) {
+	c.s.tb.Helper()
+	c.s.fail(c.Member.Name, format, args...)
 }
 
 // Send sends body as one message.
@@ -107,7 +94,8 @@ func (c *Client) Send(body string) {
 	ctx, cancel := c.s.timeout()
 	defer cancel()
 	if err := c.Conn.Send(ctx, []byte(body)); err != nil {
-		c.s.tb.Fatalf("chatroomtest: %s: send %.100q: %v", c.Member.Name, body, err)
+		c.s.awaitLeave(c.Member)
+		c.fail("send %.100q: %v", body, err)
 	}
 }
 
@@ -118,14 +106,15 @@ func (c *Client) SendPart(body string, n int) {
 	c.s.tb.Helper()
 	frame := chatroom.AppendFrame(nil, []byte(body))
 	if n < 0 || n > len(frame) {
-		c.s.tb.Fatalf("chatroomtest: %s: send %d bytes of a frame of %d", c.Member.Name, n, len(frame))
+		c.fail("send %d bytes of a frame of %d", n, len(frame))
 	}
 	err := c.s.guard(c.nc, func() error {
 		_, err := c.nc.Write(frame[:n])
 		return err
 	})
 	if err != nil {
-		c.s.tb.Fatalf("chatroomtest: %s: send part of a frame: %v", c.Member.Name, err)
+		c.s.awaitLeave(c.Member)
+		c.fail("send part of a frame: %v", err)
 	}
 }
 
@@ -151,50 +140,56 @@ func (c *Client) Want(from, body string) {
 	m, err := c.Receive()
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		c.s.tb.Fatalf("chatroomtest: %s: want %q from %q, got nothing; in the room: %s", c.Member.Name, body, from, c.s.names())
+		c.fail("want %q from %q, got nothing", body, from)
 	case err != nil:
-		c.s.tb.Fatalf("chatroomtest: %s: want %q from %q, got %v; in the room: %s", c.Member.Name, body, from, err, c.s.names())
+		c.s.awaitLeave(c.Member)
+		c.fail("want %q from %q, got %v", body, from, err)
 	case m.From != from || string(m.Body) != body:
-		c.s.tb.Fatalf("chatroomtest: %s: want %q from %q, got %q from %q; in the room: %s", c.Member.Name, body, from, m.Body, m.From, c.s.names())
+		c.fail("want %q from %q, got %q from %q", body, from, m.Body, m.From)
 	}
 }
 
-// WantNothing fails the test if there is a message, or the connection has ended.
-//
-// Inside a synctest bubble it is exact, and takes no time on the fake clock: it
-// waits until every other goroutine of the bubble is durably blocked. As with
-// [synctest.Wait], one goroutine at a time may do that. Outside a bubble it
-// listens for 50 ms, so it can miss a message but never imagine one.
+// WantNothing fails the test if there is a message, or the connection has ended. It
+// is for synctest bubbles, where it is exact and takes no time on the fake clock: it
+// waits until every other goroutine of the bubble is durably blocked, as one
+// goroutine at a time may. Outside a bubble it fails the test; see
+// [Client.WantQuiet].
 func (c *Client) WantNothing() {
 	c.s.tb.Helper()
-	var got received
-	if c.s.bubble {
-		got = c.receiveSettled()
-	} else {
-		ctx, cancel := context.WithTimeout(context.Background(), quietWindow)
-		defer cancel()
-		got.m, got.err = c.receive(ctx)
+	if !c.s.bubble {
+		c.s.tb.Fatal(outsideBubble)
 	}
-	switch {
-	case got.err == nil:
-		c.s.tb.Fatalf("chatroomtest: %s: want nothing, got %q from %q; in the room: %s", c.Member.Name, got.m.Body, got.m.From, c.s.names())
-	case !errors.Is(got.err, context.DeadlineExceeded) && !errors.Is(got.err, context.Canceled):
-		c.s.tb.Fatalf("chatroomtest: %s: want nothing, got %v; in the room: %s", c.Member.Name, got.err, c.s.names())
-	}
-}
-
-// receiveSettled receives what is there once the bubble has settled.
-func (c *Client) receiveSettled() received {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if len(c.pending) > 0 {
-		m, err := c.receive(ctx)
-		return received{m, err}
-	}
 	got := c.receiving(ctx)
 	synctest.Wait()
 	cancel()
-	return <-got
+	c.wantNone(<-got)
+}
+
+// outsideBubble is how WantNothing fails there.
+const outsideBubble = "chatroomtest: WantNothing needs a synctest bubble, outside of which nobody can tell that nothing comes; WantQuiet listens for a while"
+
+// WantQuiet fails the test if a message comes within d, or the connection ends. A
+// message that comes later is missed.
+func (c *Client) WantQuiet(d time.Duration) {
+	c.s.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	m, err := c.receive(ctx)
+	c.wantNone(received{m, err})
+}
+
+// wantNone fails the test unless nothing was received.
+func (c *Client) wantNone(got received) {
+	c.s.tb.Helper()
+	switch {
+	case got.err == nil:
+		c.fail("want nothing, got %q from %q", got.m.Body, got.m.From)
+	case !errors.Is(got.err, context.DeadlineExceeded) && !errors.Is(got.err, context.Canceled):
+		c.s.awaitLeave(c.Member)
+		c.fail("want nothing, got %v", got.err)
+	}
 }
 
 // WantClosed fails the test unless the next thing to come is the end of the
@@ -203,10 +198,24 @@ func (c *Client) WantClosed() {
 	c.s.tb.Helper()
 	switch m, err := c.Receive(); {
 	case err == nil:
-		c.s.tb.Fatalf("chatroomtest: %s: want the connection closed, got %q from %q; in the room: %s", c.Member.Name, m.Body, m.From, c.s.names())
+		c.fail("want the connection closed, got %q from %q", m.Body, m.From)
 	case errors.Is(err, context.DeadlineExceeded):
-		c.s.tb.Fatalf("chatroomtest: %s: want the connection closed, but it is open; in the room: %s", c.Member.Name, c.s.names())
+		c.fail("want the connection closed, but it is open")
 	}
+}
+
+// Drain reads and drops all that comes from now on, so that the member keeps up
+// although the test does not look. It returns at once; the reading ends with the
+// connection. What receives must not be called any more.
+func (c *Client) Drain() {
+	c.pending = nil
+	go func() { // ends with the connection, which tb.Cleanup closes
+		for _, err := range c.Conn.Messages(context.Background()) {
+			if err != nil {
+				return
+			}
+		}
+	}()
 }
 
 // Close leaves with a goodbye: the stream ends between frames. It returns before
@@ -214,7 +223,7 @@ func (c *Client) WantClosed() {
 func (c *Client) Close() {
 	c.s.tb.Helper()
 	if err := c.Conn.Close(); err != nil {
-		c.s.tb.Fatalf("chatroomtest: %s: close: %v", c.Member.Name, err)
+		c.fail("close: %v", err)
 	}
 }
 
@@ -223,6 +232,6 @@ func (c *Client) Close() {
 func (c *Client) Cut() {
 	c.s.tb.Helper()
 	if err := Reset(c.nc); err != nil {
-		c.s.tb.Fatalf("chatroomtest: %s: cut: %v", c.Member.Name, err)
+		c.fail("cut: %v", err)
 	}
 }

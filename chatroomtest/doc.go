@@ -2,50 +2,65 @@
 // themselves: what net/http/httptest is to net/http. Everything happens in memory,
 // so there are no ports, no sleeps and no luck.
 //
-// # I embed a room: how do I test my hooks?
-//
-// Start a server with the options of the program, join it, and say what each
-// member must receive:
-//
 //	func TestGreeting(t *testing.T) {
 //		s := chatroomtest.NewServer(t, chatroom.WithOnJoin(greet))
 //		alice := s.Join("alice")
 //		alice.Want("host", "welcome, alice")
 //	}
 //
-// [NewServer] ends the server when the test does; the test fails if anything of
-// it is left running, and says whose leave is missing. [Server.Join] returns when
-// the room lists the member and its join hooks have returned, so no message sent
-// afterwards can miss it. [Client.Want] is the next message, exactly;
-// [Client.WantNothing] says that there is none. [Client.Close] says goodbye,
-// [Client.Cut] does not; [Server.WaitLeave] returns why somebody left, and
-// [Server.WantRefused] why somebody was not let in.
+// [NewServer] takes the options of the program's server, and ends the server when the
+// test does; the test fails if anything of it is left running, and says whose leave is
+// missing. [Server.Join] returns when the room lists the member and its join hooks have
+// returned, so no message sent afterwards can miss it. [Client.Want] is the next
+// message, exactly.
+//
+// A method that waits for something and fails the test without it is called Want. One
+// that returns what it waits for is called Wait, or by a noun. [Client.Close] says
+// goodbye, [Client.Cut] does not; [Server.WaitLeave] returns why somebody left, and
+// [Server.Refusal] why somebody is not let in. Methods that fail a test do so on its
+// own goroutine, so call them there.
 //
 // # Time
 //
-// All of it works inside [testing/synctest] bubbles, where it is exact and an
-// hour takes no time:
+// All of it works inside [testing/synctest] bubbles, where it is exact and an hour
+// takes no time. Make the server inside:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		s := chatroomtest.NewServer(t, chatroom.WithIdleTimeout(time.Hour))
 //		s.Join("alice").WantClosed() // an hour later
 //	})
 //
-// Outside a bubble, WantNothing listens for 50 ms, and whatever waits gives up
-// after 10 s, a day of the bubble's clock inside one, and fails the test with who
-// is in the room. The faults below, pipes and scripts are exact in a bubble as
-// well: they wait on nothing but channels, conditions and timers.
+// [Client.WantNothing] says in a bubble that there is no message. Outside of one nobody
+// can tell, and [Client.WantQuiet] listens for as long as it is told. What waits gives
+// up after 10 s, after a day of the clock in a bubble, and fails the test with who is
+// in the room, and who has left it and why.
+//
+// # Members that nobody reads
+//
+// The connections of NewServer have no buffer: what is written has been read. So a
+// member whose messages the test does not receive is a slow consumer, and is
+// disconnected after the write timeout, 30 s, as soon as something is for it. On the
+// fake clock a test gets there at once, for instance by sleeping for an hour. Either
+// let it read all there is:
+//
+//	alice := s.Join("alice")
+//	alice.Drain()
+//
+// or give the connections buffers, as those of TCP have:
+//
+//	l := chatroomtest.NewBufferedListener(64 << 10)
+//	s := chatroomtest.NewServerOn(t, l, l.DialContext)
 //
 // # Which tool answers which question
 //
 //	What do my hooks do?                        NewServer, Join, Want
 //	... over my own listener?                   NewServerOn
 //	... when they need the server itself?       WithServer
-//	... when a client is refused?               WantRefused
+//	... when a client is refused?               Refusal
 //	... an hour later?                          a synctest bubble
-//	... when a client hangs, is slow, is cut?   Stall, Bandwidth, Latency, LimitData, Reset
-//	Does my client cope with any framing?       TestClient; Raw and SendPart by hand; Slice
-//	Does my server speak the protocol?          TestServer
+//	... when a client hangs, is slow, is cut?   DialLink and JoinConn; Cut
+//	Does my client cope with any framing?       TestClient; NewLink and SetSlice
+//	Does my server speak the protocol?          TestServer; DialRaw and SendPart by hand
 //	Does my listener do what Serve needs?       TestListener
 //	What exactly is on the wire?                the files in chatroomtest/wire
 //	How do I show a bug, or keep it fixed?      RunScripts
@@ -53,17 +68,18 @@
 //
 // # Faults
 //
-// [Slice], [Stall], [LimitData], [Latency], [Bandwidth] and [Corrupt] wrap any
-// [net.Conn], and each other, on either end. [Server.JoinConn] joins over such a
-// connection, [WrapListener] and [WrapDial] wrap all of a server's. [Reset] and
-// [CloseWrite] end a connection, or a half of it.
+// A [Link] is a connection in memory of which the line can be made bad, and
+// [Server.DialLink] is one to the server:
 //
-//	nc := chatroomtest.Stall(dial())
-//	alice := s.JoinConn(nc, "alice")
-//	nc.StallReads() // alice hangs
+//	link := s.DialLink(0)
+//	alice := s.JoinConn(link, "alice")
+//	link.StallReads()            // alice hangs
+//	link.Peer().SetRate(1000)    // what she is sent arrives at 1000 bytes a second
+//	link.CutAfter(12)            // her connection breaks in the middle of a frame
 //
-// The connections of [NewServer] have no buffers, so that a test decides when
-// bytes move. [Pipe] and [NewBufferedListener] have as much as they are told to.
+// What is set on an end is about what that end writes; the server's end is the Peer.
+// [Reset] ends any connection without a goodbye. [Pipe] is a [net.Pipe] with addresses
+// and the errors of the net package.
 //
 // # Scripts
 //
@@ -79,14 +95,12 @@
 // # Proofs
 //
 // [TestServer], [TestClient] and [TestListener] are suites in the manner of
-// [testing/slogtest]: each case has a name, says why it is there, and can be
-// skipped by [SkipCase].
+// [testing/slogtest]: each case has a name, says why it is there, and can be skipped,
+// also in part, by [SkipCase].
 //
 // # Transports
 //
 // [NewServerOn] does the same over any listener, such as TLS on a loopback port.
 // [Listener] stands alone too, as a [net.Listener] for a server and a dialer for
 // [chatroom.WithDialer].
-//
-// Methods that fail a test do so on its own goroutine, so call them there.
 package chatroomtest

@@ -86,7 +86,7 @@ func ExampleNewServerOn() {
 }
 
 // Who is not let in finds the connection closed; the test finds out why.
-func ExampleServer_WantRefused() {
+func ExampleServer_Refusal() {
 	run(func(t *testing.T) {
 		s := chatroomtest.NewServer(t, chatroom.WithNameRule(func(name string) error {
 			if name == "host" {
@@ -94,7 +94,7 @@ func ExampleServer_WantRefused() {
 			}
 			return chatroom.CheckName(name)
 		}))
-		fmt.Println(s.WantRefused("host"))
+		fmt.Println(s.Refusal("host"))
 	})
 	// Output:
 	// chatroom: name rejected: "host": the program's own name
@@ -110,7 +110,7 @@ func ExampleClient_SendPart() {
 		alice.SendPart("hello", 12) // the header and two bytes
 		alice.Close()
 		fmt.Println("half a frame:", errors.Is(s.WaitLeave("alice"), io.ErrUnexpectedEOF))
-		bob.WantNothing()
+		bob.WantQuiet(10 * time.Millisecond)
 	})
 	// Output:
 	// half a frame: true
@@ -118,10 +118,10 @@ func ExampleClient_SendPart() {
 }
 
 // A client that is bytes, for what no well-behaved one would send.
-func ExampleServer_Raw() {
+func ExampleServer_DialRaw() {
 	run(func(t *testing.T) {
 		s := chatroomtest.NewServer(t)
-		alice, raw := s.Join("alice"), s.Raw()
+		alice, raw := s.Join("alice"), s.DialRaw()
 		raw.SendFrame("mallory")
 		s.WantMembers("alice", "mallory")
 		alice.Send("hello")

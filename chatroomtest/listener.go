@@ -8,27 +8,9 @@ import (
 	"syscall"
 )
 
-// network is the name of the in-memory network in addresses and errors.
-const network = "pipe"
-
-// An Addr is the address of one end of a connection in memory. The network is
-// always "pipe".
-type Addr string
-
-var _ net.Addr = Addr("")
-
-// Network returns "pipe".
-func (Addr) Network() string { return network }
-
-// String returns the address.
-func (a Addr) String() string { return string(a) }
-
-// A Listener is a [net.Listener] in memory. Its connections are those of [Pipe],
-// with addresses of their own. All methods may be called at once.
+// A Listener is a [net.Listener] in memory. All methods are safe for concurrent use.
 type Listener struct {
-	// Fixed after construction.
-	size   int  // that a connection holds, in each direction
-	halves bool // whether connections have CloseWrite
+	connect func(near, far net.Addr) (net.Conn, net.Conn) // fixed after construction
 
 	done  chan struct{} // closed by Close
 	ready chan struct{} // holds a token while pending may not be empty
@@ -42,20 +24,22 @@ type Listener struct {
 
 var _ net.Listener = (*Listener)(nil)
 
-// NewListener returns a listener that nobody has dialed yet. Its connections have
-// no buffer, so that what is written has been read, and cannot end one direction
-// alone: chatroom says no goodbyes on them, for which it would wait.
+// NewListener returns a listener that nobody has dialed yet. Its connections are
+// those of [Pipe]: they have no buffer, so that what is written has been read, and
+// cannot end one direction alone, so that package chatroom says no goodbyes on them,
+// for which it would wait.
 func NewListener() *Listener {
-	return &Listener{done: make(chan struct{}), ready: make(chan struct{}, 1)}
+	return newListener(func(near, far net.Addr) (net.Conn, net.Conn) { return newPipe(near, far) })
 }
 
-// NewBufferedListener returns a listener that nobody has dialed yet, the
-// connections of which are like those of TCP: they hold up to size bytes in each
-// direction, and have CloseWrite. A size of zero or less is no buffer.
+// NewBufferedListener returns a listener that nobody has dialed yet, each connection
+// of which is a [*Link], of the size that [NewLink] takes.
 func NewBufferedListener(size int) *Listener {
-	l := NewListener()
-	l.size, l.halves = size, true
-	return l
+	return newListener(func(near, far net.Addr) (net.Conn, net.Conn) { return newLink(size, near, far) })
+}
+
+func newListener(connect func(near, far net.Addr) (net.Conn, net.Conn)) *Listener {
+	return &Listener{connect: connect, done: make(chan struct{}), ready: make(chan struct{}, 1)}
 }
 
 // Accept returns the next connection that has been dialed. It blocks until there
@@ -144,18 +128,10 @@ func (l *Listener) DialFrom(ctx context.Context, from net.Addr) (net.Conn, error
 	if from == nil {
 		from = Addr(fmt.Sprintf("%s:%d", network, l.dialed))
 	}
-	near, far := l.connect(from)
+	near, far := l.connect(from, l.Addr())
 	l.pending = append(l.pending, far)
 	l.signalLocked()
 	return near, nil
-}
-
-func (l *Listener) connect(from net.Addr) (near, far net.Conn) {
-	a, b := newPipe(l.size, from, l.Addr())
-	if l.halves {
-		return halfCloser{a}, halfCloser{b}
-	}
-	return a, b
 }
 
 func (l *Listener) dialError(from net.Addr, err error) error {

@@ -2,8 +2,6 @@ package chatroomtest_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,29 +15,34 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"example.com/chatroom"
 	"example.com/chatroom/chatroomtest"
 )
 
-// newTestPipe returns a pipe that is closed with the test.
-func newTestPipe(t testing.TB, size int) (a, b net.Conn) {
-	t.Helper()
-	a, b = chatroomtest.Pipe(size)
-	t.Cleanup(func() {
-		_ = a.Close()
-		_ = b.Close()
-	})
-	return a, b
+// A memory is a kind of connection in memory.
+type memory struct {
+	name    string
+	size    int // how many bytes a direction holds
+	connect func() (a, b net.Conn)
 }
 
-// pipeSizes are of all kinds.
-var pipeSizes = []int{-1, 0, 1, 3, 4096}
+func memories() []memory {
+	all := []memory{{"pipe", 0, chatroomtest.Pipe}}
+	for _, size := range []int{1, 3, 4096} {
+		all = append(all, memory{fmt.Sprintf("link of %d", size), size, func() (a, b net.Conn) { return chatroomtest.NewLink(size) }})
+	}
+	return all
+}
 
-// overPipes runs test in a bubble for each size.
-func overPipes(t *testing.T, test func(t *testing.T, size int)) {
-	for _, size := range pipeSizes {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { test(t, size) })
+// overMemories runs test in a bubble for each kind of connection in memory.
+func overMemories(t *testing.T, test func(t *testing.T, a, b net.Conn, size int)) {
+	for _, m := range memories() {
+		t.Run(m.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := m.connect()
+				defer b.Close()
+				defer a.Close()
+				test(t, a, b, m.size)
+			})
 		})
 	}
 }
@@ -70,9 +73,7 @@ func reading(r io.Reader) <-chan []byte {
 }
 
 func TestPipeHoldsItsSize(t *testing.T) {
-	overPipes(t, func(t *testing.T, size int) {
-		a, b := newTestPipe(t, size)
-		size = max(size, 0)
+	overMemories(t, func(t *testing.T, a, b net.Conn, size int) {
 		start := time.Now()
 		n, err := a.Write(make([]byte, size))
 		require.NoError(t, err)
@@ -96,8 +97,7 @@ func TestPipeHoldsItsSize(t *testing.T) {
 
 // A write that meets its deadline says how much went out, and can go on there.
 func TestPipeWritesInPart(t *testing.T) {
-	overPipes(t, func(t *testing.T, size int) {
-		a, b := newTestPipe(t, size)
+	overMemories(t, func(t *testing.T, a, b net.Conn, size int) {
 		want := bytes.Repeat([]byte("0123456789"), 1000)
 		require.NoError(t, a.SetWriteDeadline(time.Now().Add(time.Second)))
 		done := writing(a, want)
@@ -106,7 +106,7 @@ func TestPipeWritesInPart(t *testing.T) {
 		require.NoError(t, err)
 		part := <-done
 		require.ErrorIs(t, part.err, os.ErrDeadlineExceeded)
-		require.Equal(t, 3+max(size, 0), part.n)
+		require.Equal(t, 3+size, part.n)
 
 		require.NoError(t, a.SetWriteDeadline(time.Time{}))
 		done = writing(a, want[part.n:])
@@ -119,42 +119,43 @@ func TestPipeWritesInPart(t *testing.T) {
 }
 
 func TestPipeKeepsEveryByte(t *testing.T) {
-	for _, size := range []int{0, 1, 2, 7, 64, 1000} {
-		synctest.Test(t, func(t *testing.T) {
-			const seed = 5
-			random := rand.New(rand.NewPCG(seed, uint64(size)))
-			a, b := newTestPipe(t, size)
-			want := make([]byte, 20_000)
-			for i := range want {
-				want[i] = byte(random.Int())
-			}
-			go func() {
-				random := rand.New(rand.NewPCG(seed+1, uint64(size)))
-				for p := want; len(p) > 0; {
-					n, err := a.Write(p[:random.IntN(min(len(p), 150))+1])
-					assert.NoError(t, err)
-					p = p[n:]
+	overMemories(t, func(t *testing.T, a, b net.Conn, size int) {
+		const seed = 5
+		random := rand.New(rand.NewPCG(seed, uint64(size)))
+		want := make([]byte, 20_000)
+		for i := range want {
+			want[i] = byte(random.Int())
+		}
+		go func() {
+			random := rand.New(rand.NewPCG(seed+1, uint64(size)))
+			for p := want; len(p) > 0; {
+				if l, ok := a.(*chatroomtest.Link); ok {
+					l.SetRate(random.IntN(100_000))
+					l.SetSlice(random.IntN(20))
+					l.SetLatency(time.Duration(random.IntN(int(time.Second))))
 				}
-				assert.NoError(t, a.Close())
-			}()
-			var got []byte
-			for {
-				p := make([]byte, random.IntN(150))
-				n, err := b.Read(p)
-				got = append(got, p[:n]...)
-				if err != nil {
-					require.Equal(t, io.EOF, err)
-					break
-				}
+				n, err := a.Write(p[:random.IntN(min(len(p), 150))+1])
+				assert.NoError(t, err)
+				p = p[n:]
 			}
-			require.True(t, bytes.Equal(want, got), "size %d, seed %d", size, seed)
-		})
-	}
+			assert.NoError(t, a.Close())
+		}()
+		var got []byte
+		for {
+			p := make([]byte, random.IntN(150))
+			n, err := b.Read(p)
+			got = append(got, p[:n]...)
+			if err != nil {
+				require.Equal(t, io.EOF, err)
+				break
+			}
+		}
+		require.True(t, bytes.Equal(want, got), "size %d, seed %d", size, seed)
+	})
 }
 
 func TestPipeDoesNotMixWrites(t *testing.T) {
-	overPipes(t, func(t *testing.T, size int) {
-		a, b := newTestPipe(t, size)
+	overMemories(t, func(t *testing.T, a, b net.Conn, size int) {
 		for i := range 4 {
 			go func() {
 				for range 5 {
@@ -173,18 +174,17 @@ func TestPipeDoesNotMixWrites(t *testing.T) {
 }
 
 func TestPipeEnds(t *testing.T) {
-	overPipes(t, func(t *testing.T, size int) {
+	overMemories(t, func(t *testing.T, a, b net.Conn, size int) {
 		buf := make([]byte, 10)
-		a, b := newTestPipe(t, size)
 		stuck := writing(a, make([]byte, 10_000))
 		synctest.Wait()
 		require.NoError(t, a.Close())
 		got, err := io.ReadAll(b)
 		require.NoError(t, err, "the end follows what was written")
-		require.Len(t, got, max(size, 0))
+		require.Len(t, got, size)
 		end := <-stuck
 		require.ErrorIs(t, end.err, net.ErrClosed)
-		require.Equal(t, max(size, 0), end.n)
+		require.Equal(t, size, end.n)
 		for _, use := range []func([]byte) (int, error){a.Read, a.Write} {
 			_, err = use(buf)
 			require.ErrorIs(t, err, net.ErrClosed)
@@ -192,36 +192,14 @@ func TestPipeEnds(t *testing.T) {
 		require.ErrorIs(t, a.Close(), net.ErrClosed)
 		require.ErrorIs(t, a.SetDeadline(time.Now()), net.ErrClosed)
 		require.ErrorIs(t, chatroomtest.Reset(a), net.ErrClosed)
-		require.ErrorIs(t, chatroomtest.CloseWrite(a), net.ErrClosed)
 		_, err = b.Write(buf)
 		require.ErrorIs(t, err, syscall.EPIPE)
 		require.NoError(t, b.SetDeadline(time.Now()))
 	})
 }
 
-func TestPipeCloseWrite(t *testing.T) {
-	overPipes(t, func(t *testing.T, size int) {
-		a, b := newTestPipe(t, size)
-		all := reading(b)
-		_, err := a.Write([]byte("goodbye"))
-		require.NoError(t, err)
-		require.NoError(t, chatroomtest.CloseWrite(a))
-		require.NoError(t, chatroomtest.CloseWrite(a))
-		require.Equal(t, "goodbye", string(<-all))
-		_, err = a.Write([]byte("again"))
-		require.ErrorIs(t, err, syscall.EPIPE)
-
-		answer := reading(a)
-		_, err = b.Write([]byte("farewell"))
-		require.NoError(t, err)
-		require.NoError(t, b.Close())
-		require.Equal(t, "farewell", string(<-answer))
-	})
-}
-
 func TestPipeReset(t *testing.T) {
-	overPipes(t, func(t *testing.T, size int) {
-		a, b := newTestPipe(t, size)
+	overMemories(t, func(t *testing.T, a, b net.Conn, size int) {
 		stuck := writing(b, make([]byte, 10_000))
 		_ = writing(a, []byte("lost"))
 		synctest.Wait()
@@ -241,8 +219,7 @@ func TestPipeReset(t *testing.T) {
 
 // Deadlines reach calls that wait already, also those that wait for their turn.
 func TestPipeDeadlinesMove(t *testing.T) {
-	overPipes(t, func(t *testing.T, size int) {
-		a, _ := newTestPipe(t, size)
+	overMemories(t, func(t *testing.T, a, b net.Conn, size int) {
 		start := time.Now()
 		require.NoError(t, a.SetDeadline(start.Add(time.Hour)))
 		results := make(chan error, 3)
@@ -265,35 +242,5 @@ func TestPipeDeadlinesMove(t *testing.T) {
 			require.ErrorIs(t, <-results, os.ErrDeadlineExceeded)
 		}
 		require.Equal(t, 90*time.Minute, time.Since(start))
-	})
-}
-
-func TestBufferedListener(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := chatroomtest.NewBufferedListener(4 << 10)
-		s := chatroomtest.NewServerOn(t, l, l.DialContext)
-		bob, raw := s.Join("bob"), s.Raw()
-		raw.SendFrame("raw")
-		raw.SendFrame("hello")
-		require.NoError(t, chatroomtest.CloseWrite(raw))
-		bob.Want("raw", "hello")
-		require.NoError(t, s.WaitLeave("raw"))
-		for i := range 10 {
-			require.NoError(t, s.Broadcast(context.Background(), "host", fmt.Append(nil, i)))
-		}
-		s.WaitWritten() // it does not take a reader
-		go func() { _ = s.Shutdown(t.Context()) }()
-		for i := range 10 {
-			bob.Want("host", fmt.Sprint(i))
-		}
-		bob.WantClosed()
-		require.ErrorIs(t, s.WaitLeave("bob"), chatroom.ErrServerClosed)
-	})
-}
-
-func TestUnbufferedListenerHasNoHalves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		raw := chatroomtest.NewServer(t).Raw()
-		require.ErrorIs(t, chatroomtest.CloseWrite(raw), errors.ErrUnsupported)
 	})
 }

@@ -29,7 +29,7 @@ func (r *Raw) SendBytes(b string) {
 		return err
 	})
 	if err != nil {
-		r.s.tb.Fatalf("chatroomtest: raw: send %.100q: %v", b, err)
+		r.fail("send %.100q: %v", b, err)
 	}
 }
 
@@ -45,7 +45,7 @@ func (r *Raw) WantBytes(b string) {
 	got := make([]byte, len(b))
 	n, err := r.readFull(got)
 	if string(got[:n]) != b {
-		r.s.tb.Fatalf("chatroomtest: raw: want bytes %q, got %q (%v); in the room: %s", b, got[:n], err, r.s.names())
+		r.fail("want bytes %q, got %q (%v)", b, got[:n], err)
 	}
 }
 
@@ -69,9 +69,9 @@ func (r *Raw) WantClosed() {
 	var b [1]byte
 	switch n, err := r.readFull(b[:]); {
 	case n > 0:
-		r.s.tb.Fatalf("chatroomtest: raw: want the connection closed, got byte %q; in the room: %s", b[:n], r.s.names())
+		r.fail("want the connection closed, got byte %q", b[:n])
 	case errors.Is(err, context.DeadlineExceeded):
-		r.s.tb.Fatalf("chatroomtest: raw: want the connection closed, but it is open; in the room: %s", r.s.names())
+		r.fail("want the connection closed, but it is open")
 	}
 }
 
@@ -85,39 +85,58 @@ func (r *Raw) readFull(p []byte) (n int, err error) {
 }
 
 // WantNothing fails the test if there is a byte to read, or the connection has
-// ended. It is as exact as [Client.WantNothing], and leaves the connection
-// without a read deadline.
+// ended. It is for synctest bubbles, as [Client.WantNothing] is, and leaves the
+// connection without a read deadline.
 func (r *Raw) WantNothing() {
+	r.s.tb.Helper()
+	if !r.s.bubble {
+		r.s.tb.Fatal(outsideBubble)
+	}
+	r.wantNone(func() {
+		synctest.Wait()
+		_ = r.Conn.SetReadDeadline(longAgo)
+	})
+}
+
+// WantQuiet fails the test if a byte comes within d, or the connection ends. It
+// leaves the connection without a read deadline.
+func (r *Raw) WantQuiet(d time.Duration) {
+	r.s.tb.Helper()
+	r.wantNone(func() { _ = r.Conn.SetReadDeadline(time.Now().Add(d)) })
+}
+
+// wantNone fails the test if anything comes before the deadline that setDeadline sets.
+func (r *Raw) wantNone(setDeadline func()) {
 	r.s.tb.Helper()
 	var b [1]byte
 	var n int
 	var err error
-	if r.s.bubble {
-		done := make(chan struct{})
-		go func() { // ends with the deadline at the latest
-			defer close(done)
-			n, err = r.Conn.Read(b[:])
-		}()
-		synctest.Wait()
-		_ = r.Conn.SetReadDeadline(time.Now())
-		<-done
-	} else {
-		_ = r.Conn.SetReadDeadline(time.Now().Add(quietWindow))
+	done := make(chan struct{})
+	go func() { // ends with the deadline at the latest
+		defer close(done)
 		n, err = r.Conn.Read(b[:])
-	}
+	}()
+	setDeadline()
+	<-done
 	_ = r.Conn.SetReadDeadline(time.Time{})
 	switch {
 	case n > 0:
-		r.s.tb.Fatalf("chatroomtest: raw: want nothing, got byte %q; in the room: %s", b[:n], r.s.names())
+		r.fail("want nothing, got byte %q", b[:n])
 	case !errors.Is(err, os.ErrDeadlineExceeded):
-		r.s.tb.Fatalf("chatroomtest: raw: want nothing, got %v; in the room: %s", err, r.s.names())
+		r.fail("want nothing, got %v", err)
 	}
+}
+
+// fail ends the test.
+func (r *Raw) fail(format string, args ...any) {
+	r.s.tb.Helper()
+	r.s.fail("raw", format, args...)
 }
 
 // Cut ends the connection without a goodbye, as [Client.Cut] does.
 func (r *Raw) Cut() {
 	r.s.tb.Helper()
 	if err := Reset(r.Conn); err != nil {
-		r.s.tb.Fatalf("chatroomtest: raw: cut: %v", err)
+		r.fail("cut: %v", err)
 	}
 }

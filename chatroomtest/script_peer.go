@@ -3,10 +3,13 @@ package chatroomtest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"example.com/chatroom"
 )
@@ -17,7 +20,7 @@ import (
 type scriptPeer struct {
 	// Fixed after construction.
 	id   string
-	nc   *StallConn
+	nc   *pipe
 	done chan struct{} // closed when the server's half has ended
 
 	reason error // why it ended; valid when done is closed
@@ -28,18 +31,22 @@ type scriptPeer struct {
 	written chan struct{} // closed when all that was sent is written, or cannot be
 
 	// mu guards the fields below.
-	mu    sync.Mutex
-	inbox []byte
-	ended bool // nothing more can come
+	mu      sync.Mutex
+	inbox   []byte
+	ended   bool          // nothing more can come
+	resumed chan struct{} // closed by resume; nil while it reads
 }
 
 // newScriptPeer connects to s. Its goroutines end with the connection, which the
 // server's cleanup closes.
 func newScriptPeer(s *Server, id string, addr net.Addr) *scriptPeer {
-	near, far := newPipe(0, addr, Addr(network))
-	p := &scriptPeer{id: id, nc: Stall(near), done: make(chan struct{}), written: make(chan struct{})}
+	near, far := newPipe(addr, Addr(network))
+	p := &scriptPeer{id: id, nc: near, done: make(chan struct{}), written: make(chan struct{})}
 	close(p.written)
-	s.opened = append(s.opened, p.nc.Close)
+	s.opened = append(s.opened, func() error {
+		p.resume()
+		return p.nc.Close()
+	})
 	go p.serve(s, far)
 	go p.read()
 	return p
@@ -58,11 +65,36 @@ func (p *scriptPeer) read() {
 		n, err := p.nc.Read(buf)
 		p.mu.Lock()
 		p.inbox = append(p.inbox, buf[:n]...)
-		p.ended = err != nil
+		ended, resumed := err != nil && !errors.Is(err, os.ErrDeadlineExceeded), p.resumed
+		p.ended = ended
 		p.mu.Unlock()
-		if err != nil {
+		switch {
+		case ended:
 			return
+		case resumed != nil:
+			<-resumed
 		}
+	}
+}
+
+// stall stops reading.
+func (p *scriptPeer) stall() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.resumed == nil {
+		p.resumed = make(chan struct{})
+		_ = p.nc.SetReadDeadline(longAgo) // fails only when the connection has ended
+	}
+}
+
+// resume reads again.
+func (p *scriptPeer) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.resumed != nil {
+		_ = p.nc.SetReadDeadline(time.Time{}) // as in stall
+		close(p.resumed)
+		p.resumed = nil
 	}
 }
 

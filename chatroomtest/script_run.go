@@ -87,9 +87,9 @@ func (r *scriptRun) doEach(a act) {
 		case "leave", "cut":
 			r.end(a, p)
 		case "stall":
-			p.nc.StallReads()
+			p.stall()
 		case "resume":
-			p.nc.ResumeReads()
+			p.resume()
 		default:
 			lines, ok := r.expect(a, p)
 			instead = append(instead, lines...)
@@ -373,7 +373,7 @@ func (r *scriptRun) owed(line int, p *scriptPeer) {
 func (r *scriptRun) finish() {
 	r.tb.Helper()
 	for _, p := range r.order {
-		p.nc.ResumeReads()
+		p.resume()
 	}
 	synctest.Wait()
 	for _, p := range r.order {

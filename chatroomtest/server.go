@@ -6,30 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"reflect"
-	"regexp"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"example.com/chatroom"
-)
-
-const (
-	// hangTimeout bounds every wait outside a bubble. It is not a measure of
-	// anything: a test that meets it has hung.
-	hangTimeout = 10 * time.Second
-
-	// bubbleTimeout is the same for the fake clock of a bubble, which gets there
-	// only when nothing else is left to happen.
-	bubbleTimeout = 24 * time.Hour
-
-	// quietWindow is how long WantNothing listens outside a bubble.
-	quietWindow = 50 * time.Millisecond
 )
 
 // A DialFunc connects to a server. [net.Dialer.DialContext] and
@@ -49,22 +30,26 @@ type Server struct {
 	tb     testing.TB
 	addr   net.Addr
 	dial   DialFunc
-	bubble bool           // whether this is a synctest bubble
-	served chan error     // what Serve returned
-	opened []func() error // closes what Join and Raw made; owned by the test's goroutine
+	bubble bool       // whether this is a synctest bubble
+	served chan error // what Serve returned
+
+	// Owned by the test's goroutine.
+	opened []func() error // closes what was connected
+	links  int            // made by DialLink
 
 	// mu guards the fields below.
 	mu      sync.Mutex
 	joined  []chatroom.Member // told by the join hook and not claimed by a Join
-	left    []leave           // told by the leave hook and not claimed by WaitLeave
+	left    []leave           // told by the leave hook
 	here    []chatroom.Member // told by the join hook and not yet by the leave hook
 	ended   map[string]error  // what ServeConn returned, by the remote address
 	changed chan struct{}     // closed and replaced when any of them changes
 }
 
 type leave struct {
-	member chatroom.Member
-	reason error
+	member  chatroom.Member
+	reason  error
+	claimed bool // by a WaitLeave
 }
 
 // NewServer returns a server that serves a [Listener] in memory. It is shut down
@@ -74,8 +59,7 @@ type leave struct {
 // Options are the real server's, and [WithServer]. Hooks among them run before the
 // harness's own, so [Server.Join] returns when they have.
 //
-// Inside a [testing/synctest] bubble call it inside the bubble, with the
-// bubble's T, while nothing in the bubble waits for real I/O.
+// Inside a [testing/synctest] bubble call it inside the bubble, with the bubble's T.
 func NewServer(tb testing.TB, opts ...chatroom.ServerOption) *Server {
 	tb.Helper()
 	l := NewListener()
@@ -134,13 +118,6 @@ func (s *Server) attend(nc net.Conn) {
 	s.notifyLocked()
 }
 
-// whyEnded returns why the connection from addr has ended, or nil if it has not.
-func (s *Server) whyEnded(addr net.Addr) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ended[addr.String()]
-}
-
 // A serverFunc is what WithServer returns. To any other server it means nothing.
 type serverFunc struct {
 	chatroom.ServerOption
@@ -172,18 +149,6 @@ func newChatroom(opts []chatroom.ServerOption) *chatroom.Server {
 	return s
 }
 
-// inBubble reports whether the caller runs inside a synctest bubble, which only
-// the panic of synctest.Wait tells.
-func inBubble() (in bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			in = !strings.Contains(fmt.Sprint(v), "not in a bubble")
-		}
-	}()
-	synctest.Wait()
-	return true
-}
-
 func (s *Server) onJoin(m chatroom.Member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +160,7 @@ func (s *Server) onJoin(m chatroom.Member) {
 func (s *Server) onLeave(m chatroom.Member, reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.left = append(s.left, leave{m, reason})
+	s.left = append(s.left, leave{member: m, reason: reason})
 	s.here = slices.DeleteFunc(s.here, func(other chatroom.Member) bool { return other.ID == m.ID })
 	s.notifyLocked()
 }
@@ -215,7 +180,7 @@ func (s *Server) cleanup() {
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		s.tb.Errorf("chatroomtest: the server did not end (%v): %d connections are left; whose leave has not been told: %s; the goroutines of servers here:\n\n%s",
-			err, s.Stats().Connections, s.namesHere(), serverStacks())
+			err, s.Stats().Connections, quoted(s.namesHere()), stacks())
 		return // Serve has ended, and the rest has been told to
 	}
 	select {
@@ -224,30 +189,8 @@ func (s *Server) cleanup() {
 			s.tb.Errorf("chatroomtest: Serve: want %v, got %v", chatroom.ErrServerClosed, err)
 		}
 	case <-ctx.Done():
-		s.tb.Errorf("chatroomtest: Serve did not return\n%s", serverStacks())
+		s.tb.Errorf("chatroomtest: Serve did not return\n%s", stacks())
 	}
-}
-
-// timeout returns a context that ends when the test must have hung.
-func (s *Server) timeout() (context.Context, context.CancelFunc) {
-	d := hangTimeout
-	if s.bubble {
-		d = bubbleTimeout
-	}
-	return context.WithTimeout(context.Background(), d)
-}
-
-// guard does one blocking operation on nc, and closes nc when the test must have
-// hung; the error is then context.DeadlineExceeded.
-func (s *Server) guard(nc net.Conn, op func() error) error {
-	ctx, cancel := s.timeout()
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	err := op()
-	if !stop() {
-		return ctx.Err()
-	}
-	return err
 }
 
 // Join connects a client named name, and returns once the room lists it and all
@@ -265,15 +208,16 @@ func (s *Server) Join(name string, opts ...chatroom.DialOption) *Client {
 }
 
 // JoinConn is [Server.Join] over a connection to the server that the caller made,
-// for one with a chosen address ([Listener.DialFrom]) or with faults. The client
+// such as a [Link], or one from a chosen address ([Listener.DialFrom]). The client
 // closes it.
 func (s *Server) JoinConn(nc net.Conn, name string, opts ...chatroom.DialOption) *Client {
 	s.tb.Helper()
+	s.checkBubble()
 	ctx, cancel := s.timeout()
 	defer cancel()
 	cc, err := chatroom.NewConn(ctx, nc, name, opts...)
 	if err != nil {
-		s.tb.Fatalf("chatroomtest: join as %q: %v", name, err)
+		s.fail(fmt.Sprintf("join as %q", name), "%v%s", err, s.whyEnded(nc.LocalAddr()))
 	}
 	s.opened = append(s.opened, cc.Close)
 	c := &Client{Conn: cc, s: s, nc: nc}
@@ -281,15 +225,16 @@ func (s *Server) JoinConn(nc net.Conn, name string, opts ...chatroom.DialOption)
 	return c
 }
 
-// WantRefused connects as name, in memory whatever the server's listener, and
-// fails the test if the room lets it in. It returns why not, the error of
-// [chatroom.Server.ServeConn], which matches [chatroom.ErrNameRejected] if it is
-// for the name.
-func (s *Server) WantRefused(name string) error {
+// Refusal connects as name, in memory whatever the server's listener, and returns
+// why the room does not let it in: the error of [chatroom.Server.ServeConn], which
+// matches [chatroom.ErrNameRejected] if it is for the name. It fails the test if the
+// room lets it in.
+func (s *Server) Refusal(name string) error {
 	s.tb.Helper()
+	s.checkBubble()
 	ctx, cancel := s.timeout()
 	defer cancel()
-	near, far := newPipe(0, Addr(network+":refused"), Addr(network))
+	near, far := newPipe(Addr(network+":refused"), Addr(network))
 	defer func() { _ = near.Close() }() // a pipe's never fails
 	served := make(chan error, 1)
 	go func() { served <- s.ServeConn(ctx, far) }()                            // ends with near, or ctx
@@ -297,7 +242,7 @@ func (s *Server) WantRefused(name string) error {
 	for {
 		changed := s.change()
 		if _, ok := s.claimJoin(name, near.LocalAddr()); ok {
-			s.tb.Fatalf("chatroomtest: want %q refused, but it is let in; in the room: %s", name, s.names())
+			s.fail(fmt.Sprintf("join as %q", name), "want it refused, but it is let in")
 		}
 		select {
 		case err := <-served:
@@ -307,35 +252,48 @@ func (s *Server) WantRefused(name string) error {
 	}
 }
 
-// Raw connects without a word: the test writes and reads the bytes. The
+// Dial connects to the server without a word. The connection is closed by
+// tb.Cleanup.
+func (s *Server) Dial() net.Conn {
+	s.tb.Helper()
+	return s.closeAtEnd(s.connect())
+}
+
+// DialLink connects to the server without a word, in memory whatever the server's
+// listener, by a link of the size that [NewLink] takes. The server has its
+// [Link.Peer]. It is closed by tb.Cleanup.
+//
+//	link := s.DialLink(0)
+//	alice := s.JoinConn(link, "alice")
+//	link.StallReads() // alice hangs
+func (s *Server) DialLink(size int) *Link {
+	s.tb.Helper()
+	s.checkBubble()
+	s.links++
+	near, far := newLink(size, Addr(fmt.Sprintf("%s:link %d", network, s.links)), Addr(network))
+	s.closeAtEnd(near)
+	go s.attend(far) // ends with the connection, which ends with the server
+	return near
+}
+
+// DialRaw connects without a word: the test writes and reads the bytes. The
 // connection is closed by tb.Cleanup.
-func (s *Server) Raw() *Raw {
+func (s *Server) DialRaw() *Raw {
 	s.tb.Helper()
 	return s.RawConn(s.connect())
 }
 
-// RawConn is [Server.Raw] over a connection to the server that the caller made, as
-// for [Server.JoinConn]. It is closed by tb.Cleanup.
-func (s *Server) RawConn(nc net.Conn) *Raw {
-	s.opened = append(s.opened, nc.Close)
-	return &Raw{Conn: nc, s: s}
-}
+// RawConn is [Server.DialRaw] over a connection to the server that the caller made.
+func (s *Server) RawConn(nc net.Conn) *Raw { return &Raw{Conn: s.closeAtEnd(nc), s: s} }
 
-// Dial connects to the server without a word, for a connection that is to have
-// faults:
-//
-//	alice := s.JoinConn(chatroomtest.Slice(s.Dial(), 1), "alice")
-//
-// It is closed by tb.Cleanup, if nobody has closed it by then.
-func (s *Server) Dial() net.Conn {
-	s.tb.Helper()
-	nc := s.connect()
+func (s *Server) closeAtEnd(nc net.Conn) net.Conn {
 	s.opened = append(s.opened, nc.Close)
 	return nc
 }
 
 func (s *Server) connect() net.Conn {
 	s.tb.Helper()
+	s.checkBubble()
 	ctx, cancel := s.timeout()
 	defer cancel()
 	nc, err := s.dial(ctx, s.addr.Network(), s.addr.String())
@@ -344,155 +302,3 @@ func (s *Server) connect() net.Conn {
 	}
 	return nc
 }
-
-// claimJoin takes the first unclaimed join of name from addr.
-func (s *Server) claimJoin(name string, addr net.Addr) (chatroom.Member, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, m := range s.joined {
-		if m.Name == name && sameAddr(m.RemoteAddr, addr) {
-			s.joined = slices.Delete(s.joined, i, i+1)
-			return m, true
-		}
-	}
-	return chatroom.Member{}, false
-}
-
-// sameAddr reports whether a and b may be the address of one connection; those
-// of Unix sockets are mostly empty.
-func sameAddr(a, b net.Addr) bool {
-	x, y := a.String(), b.String()
-	return x == y || strings.Trim(x, "@") == "" || strings.Trim(y, "@") == ""
-}
-
-func (s *Server) claimLeave(name string) (leave, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, l := range s.left {
-		if l.member.Name == name {
-			s.left = slices.Delete(s.left, i, i+1)
-			return l, true
-		}
-	}
-	return leave{}, false
-}
-
-// change returns a channel that is closed at the next join or leave.
-func (s *Server) change() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changed
-}
-
-// WaitLeave waits until a member named name has left, and returns the reason
-// that leave hooks are told: nil for a clean goodbye. Each leave is returned
-// once, the earliest first, also one that happened before the call.
-func (s *Server) WaitLeave(name string) error {
-	s.tb.Helper()
-	ctx, cancel := s.timeout()
-	defer cancel()
-	for {
-		changed := s.change()
-		if l, ok := s.claimLeave(name); ok {
-			return l.reason
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			s.tb.Fatalf("chatroomtest: want %q to leave, but it did not; in the room: %s", name, s.names())
-		}
-	}
-}
-
-// WantMembers waits until the room lists members of exactly these names, in the
-// order of joining, and fails the test if it comes to rest otherwise.
-func (s *Server) WantMembers(names ...string) {
-	s.tb.Helper()
-	ctx, cancel := s.timeout()
-	defer cancel()
-	for {
-		changed := s.change()
-		if slices.EqualFunc(s.Members(), names, func(m chatroom.Member, name string) bool { return m.Name == name }) {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			s.tb.Fatalf("chatroomtest: want members %s, got %s, and nobody comes or goes", quoted(names), s.names())
-		}
-	}
-}
-
-// WaitWritten waits until all that was published before the call has been
-// written to the members' connections. In memory, where connections have no
-// buffers, that is until they have read it.
-func (s *Server) WaitWritten() {
-	s.tb.Helper()
-	ctx, cancel := s.timeout()
-	defer cancel()
-	if err := s.Flush(ctx); err != nil {
-		s.tb.Fatalf("chatroomtest: not all is written: %d bytes are owed; in the room: %s", s.Stats().Backlog, s.names())
-	}
-}
-
-// names lists the members for a failure, and who has left before the server's end
-// without a goodbye.
-func (s *Server) names() string {
-	var names []string
-	for _, m := range s.Members() {
-		names = append(names, m.Name)
-	}
-	text := quoted(names)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.left {
-		if l.reason != nil && !errors.Is(l.reason, chatroom.ErrServerClosed) {
-			text += fmt.Sprintf("; %q has left: %v", l.member.Name, l.reason)
-		}
-	}
-	return text
-}
-
-// namesHere lists those whose leave hooks have not all returned.
-func (s *Server) namesHere() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var names []string
-	for _, m := range s.here {
-		names = append(names, m.Name)
-	}
-	return quoted(names)
-}
-
-func quoted(names []string) string {
-	if len(names) == 0 {
-		return "nobody"
-	}
-	return fmt.Sprintf("%q", names)
-}
-
-func stacks() string {
-	buf := make([]byte, 1<<20)
-	return string(buf[:runtime.Stack(buf, true)])
-}
-
-// serverStacks returns the stacks of goroutines that servers are in, of the caller's
-// bubble only if it is in one.
-func serverStacks() string {
-	own, _, _ := strings.Cut(stacks(), "\n") // the caller's is the first
-	bubble := bubbleOf.FindString(own)
-	var servers []string
-	for _, g := range strings.Split(stacks(), "\n\n")[1:] {
-		head, _, _ := strings.Cut(g, "\n")
-		if bubbleOf.FindString(head) == bubble && strings.Contains(g, serverPackage+".") {
-			servers = append(servers, g)
-		}
-	}
-	return strings.Join(servers, "\n\n")
-}
-
-// serverPackage is the path of package chatroom.
-var serverPackage = reflect.TypeFor[chatroom.Server]().PkgPath()
-
-// bubbleOf finds the bubble in the first line of a goroutine's stack.
-var bubbleOf = regexp.MustCompile(`synctest bubble \d+`)
