@@ -1,359 +1,252 @@
 package chatroomtest
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"example.com/chatroom"
 )
 
-// A script is a story that RunScripts can tell.
-type script struct {
-	name  string
-	lines []string
-	acts  []act
-	opts  []chatroom.ServerOption
-}
-
 // An act is one line of a script.
 type act struct {
-	line     int // from 1
-	verb     string
-	ids      []string // connections, or the names of members
-	name     string   // a member's name, of a join or of who sent a message
-	body     string
+	line int // from 1
+	run  func(*scriptRun, act)
+
+	// What the line says. Each form has some of it.
+	ids      []string // of connections
+	names    []string // of members
+	body     string   // a message, bytes or the value of an option
+	reason   string
 	midFrame bool
-	count    int // with size, of numbered messages; zero for none
-	size     int // bytes
-	time     time.Duration
+	duration time.Duration
 }
 
-// The verbs that begin a line, and those that follow IDs.
-var (
-	leadingVerbs = []string{
-		"option", "join", "connect", "broadcast", "leave", "cut", "stall", "resume", "sleep", "shutdown", "close",
-		"members", "left", "refused",
+// nameOf returns the name under which the connection id is to join.
+func (a act) nameOf(id string) string {
+	if len(a.names) > 0 {
+		return a.names[0]
 	}
-	followingVerbs = []string{"sends", "receives", "nothing", "closed"}
+	return id
+}
+
+// A form is how the lines of one kind of act read, in the notation of RunScripts.
+type form struct {
+	text    string
+	run     func(*scriptRun, act) // carries out such a line; nil for an option
+	pattern *regexp.Regexp
+}
+
+// forms are tried in turn. Those that begin with a verb come first, so that "join
+// nothing" lets in somebody called nothing.
+var forms = sync.OnceValue(func() []form {
+	return []form{
+		newForm("option NAME VALUE", nil),
+		newForm("join ID... [as NAME]", (*scriptRun).join),
+		newForm("connect ID...", (*scriptRun).connectAll),
+		newForm("leave ID... [mid-frame]", each((*scriptRun).leave)),
+		newForm("cut ID... [mid-frame]", each((*scriptRun).cut)),
+		newForm("stall ID...", each((*scriptRun).stall)),
+		newForm("resume ID...", each((*scriptRun).resume)),
+		newForm("broadcast NAME: BODY", (*scriptRun).broadcast),
+		newForm("sleep DURATION", (*scriptRun).sleep),
+		newForm("shutdown", (*scriptRun).shutdown),
+		newForm("close", (*scriptRun).close),
+		newForm("members [NAME...]", (*scriptRun).wantMembers),
+		newForm("left ID...: REASON", each((*scriptRun).wantLeft)),
+		newForm("refused ID... [as NAME]: REASON", (*scriptRun).wantRefused),
+
+		newForm("ID,ID...: BODY", each((*scriptRun).say)),
+		newForm(`ID,ID... sends "BYTES"`, each((*scriptRun).sendBytes)),
+		newForm("ID,ID...< NAME: BODY", each((*scriptRun).wantMessage)),
+		newForm(`ID,ID... receives "BYTES"`, each((*scriptRun).wantBytes)),
+		newForm("ID,ID... nothing", each((*scriptRun).wantNothing)),
+		newForm("ID,ID... closed", each((*scriptRun).wantClosed)),
+	}
+})
+
+// notation turns a form into a pattern. WORD stands for wordPattern, and a group's
+// name tells act.fill what the group has matched.
+var notation = strings.NewReplacer(
+	"ID,ID...", `(?P<ids>WORD(, *WORD)*)`,
+	"ID...", `(?P<ids>WORD( +WORD)*?)`,
+	" [NAME...]", `(?P<names>( +WORD)*)`,
+	" [as NAME]", `( +as +(?P<names>WORD))?`,
+	" [mid-frame]", `(?P<midFrame> +mid-frame)?`,
+	"NAME", `(?P<names>WORD)`,
+	"BODY", `(?P<body>.*)`,
+	`"BYTES"`, `(?P<body>".*)`,
+	"VALUE", `(?P<body>.*)`,
+	"REASON", `(?P<reason>.*)`,
+	"DURATION", `(?P<duration>.*)`,
+	": ", `: *`,
+	"< ", `< *`,
+	" ", ` +`,
 )
 
-// parseScript reads a whole script. Its error begins with file and line.
-func parseScript(name, text string) (*script, error) {
-	sc := &script{name: name, lines: strings.Split(text, "\n")}
-	for i, line := range sc.lines {
+// wordPattern finds an ID or a NAME.
+var wordPattern = regexp.MustCompile(`"([^"\\]|\\.)*"|[^" :<,][^ :<,]*`)
+
+func newForm(text string, run func(*scriptRun, act)) form {
+	pattern := strings.ReplaceAll(notation.Replace(text), "WORD", "("+wordPattern.String()+")")
+	return form{text, run, regexp.MustCompile("^" + pattern + "$")}
+}
+
+// parseScript reads a whole script. Its error begins with the line's number.
+func parseScript(text string) (acts []act, opts []chatroom.ServerOption, err error) {
+	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		a, err := parseAct(line)
-		if err == nil && a.verb == "option" {
-			err = sc.addOption(a)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", name, i+1, err)
-		}
-		if a.verb != "option" {
+		switch {
+		case err != nil:
+		case a.run != nil:
 			a.line = i + 1
-			sc.acts = append(sc.acts, a)
+			acts = append(acts, a)
+		case len(acts) > 0:
+			err = errors.New("options come before all other acts")
+		default:
+			var opt chatroom.ServerOption
+			opt, err = parseOption(a.names[0], a.body)
+			opts = append(opts, opt)
 		}
-	}
-	return sc, nil
-}
-
-func (sc *script) addOption(a act) error {
-	if len(sc.acts) > 0 {
-		return fmt.Errorf("option %s after the first act", a.name)
-	}
-	durations := map[string]func(time.Duration) chatroom.ServerOption{
-		"idle-timeout":      chatroom.WithIdleTimeout,
-		"handshake-timeout": chatroom.WithHandshakeTimeout,
-		"write-timeout":     chatroom.WithWriteTimeout,
-	}
-	sizes := map[string]func(int) chatroom.ServerOption{
-		"max-message": func(n int) chatroom.ServerOption { return chatroom.WithMaxMessage(n) },
-		"backlog":     chatroom.WithBacklog,
-	}
-	if with, ok := durations[a.name]; ok {
-		d, err := time.ParseDuration(a.body)
 		if err != nil {
-			return fmt.Errorf("option %s: want a duration such as 1h, got %q", a.name, a.body)
+			return nil, nil, fmt.Errorf("%d: %w", i+1, err)
 		}
-		sc.opts = append(sc.opts, with(d))
-		return nil
 	}
-	if with, ok := sizes[a.name]; ok {
-		n, err := strconv.Atoi(a.body)
-		if err != nil {
-			return fmt.Errorf("option %s: want a number of bytes, got %q", a.name, a.body)
-		}
-		sc.opts = append(sc.opts, with(n))
-		return nil
-	}
-	names := []string{"idle-timeout", "handshake-timeout", "write-timeout", "max-message", "backlog"}
-	return fmt.Errorf("unknown option %q%s", a.name, suggestion(a.name, names))
+	return acts, opts, nil
 }
 
 // parseAct reads one line that is neither blank nor a comment.
 func parseAct(line string) (act, error) {
-	id, rest, err := cutWord(line)
-	if err != nil {
-		return act{}, err
-	}
-	leads := rest == "" || rest[0] == ' '
-	if leads && slices.Contains(leadingVerbs, id) {
-		return parseLeading(act{verb: id}, strings.TrimSpace(rest))
-	}
-	a := act{ids: []string{id}}
-	for strings.HasPrefix(rest, ",") {
-		if id, rest, err = cutWord(strings.TrimSpace(rest[1:])); err != nil {
-			return act{}, err
+	for _, f := range forms() {
+		groups := f.pattern.FindStringSubmatch(line)
+		if groups == nil {
+			continue
 		}
-		a.ids = append(a.ids, id)
-	}
-	switch {
-	case strings.HasPrefix(rest, ":"):
-		if len(a.ids) > 1 {
-			return act{}, fmt.Errorf("one sender a line, got %d", len(a.ids))
-		}
-		a.verb = "says"
-		a.body, err = unquoteBody(rest[1:])
-		return a, err
-	case strings.HasPrefix(rest, "<"):
-		a.verb = "hears"
-		a.name, a.body, err = cutMessage(rest[1:])
-		return a, err
-	}
-	verb, rest, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	if !slices.Contains(followingVerbs, verb) {
-		if verb != "" && suggestion(verb, followingVerbs) != "" {
-			return act{}, fmt.Errorf("unknown act %q of %s%s", verb, a.ids[0], suggestion(verb, followingVerbs))
-		}
-		if slices.Contains(leadingVerbs, verb) {
-			return act{}, fmt.Errorf("%q comes first: did you mean \"%s %s\"?", verb, verb, a.ids[0])
-		}
-		if slices.Contains(followingVerbs, a.ids[0]) {
-			return act{}, fmt.Errorf("%q comes second: did you mean \"ID %s\"?", a.ids[0], a.ids[0])
-		}
-		all := append(slices.Clone(leadingVerbs), followingVerbs...)
-		return act{}, fmt.Errorf("unknown act %q%s", a.ids[0], suggestion(a.ids[0], all))
-	}
-	a.verb = verb
-	return parseFollowing(a, strings.TrimSpace(rest))
-}
-
-func parseLeading(a act, rest string) (act, error) {
-	var err error
-	switch a.verb {
-	case "option":
-		var ok bool
-		if a.name, a.body, ok = strings.Cut(rest, " "); !ok {
-			return a, fmt.Errorf("want option NAME VALUE")
-		}
-		a.body = strings.TrimSpace(a.body)
-	case "sleep":
-		if a.time, err = time.ParseDuration(rest); err != nil || a.time < 0 {
-			return a, fmt.Errorf("sleep: want a duration such as 1h, got %q", rest)
-		}
-	case "shutdown", "close":
-		if rest != "" {
-			return a, fmt.Errorf("%s takes nothing, got %q", a.verb, rest)
-		}
-	case "broadcast":
-		a.name, a.body, err = cutMessage(rest)
-	case "left", "refused":
-		var id, reason string
-		if id, reason, err = cutWord(rest); err != nil {
-			return a, err
-		}
-		a.ids, a.name = []string{id}, id
-		if name, ok := strings.CutPrefix(reason, " as "); ok && a.verb == "refused" {
-			if a.name, reason, err = cutWord(strings.TrimSpace(name)); err != nil {
-				return a, err
+		a := act{run: f.run}
+		for i, name := range f.pattern.SubexpNames() {
+			if err := a.fill(name, groups[i]); err != nil {
+				return act{}, fmt.Errorf("%w; want %s", err, f.text)
 			}
-		}
-		if !strings.HasPrefix(reason, ":") {
-			return a, fmt.Errorf("want %s ID: REASON", a.verb)
-		}
-		a.body = strings.TrimSpace(reason[1:])
-		return a, checkReason(a.body)
-	default:
-		return parseIDs(a, rest)
-	}
-	return a, err
-}
-
-// parseIDs reads what follows join, connect, leave, cut, stall, resume and members.
-func parseIDs(a act, rest string) (act, error) {
-	for rest != "" {
-		id, after, err := cutWord(rest)
-		if err != nil {
-			return a, err
-		}
-		rest = strings.TrimSpace(after)
-		switch {
-		case id == "as" && a.verb == "join" && len(a.ids) == 1 && rest != "":
-			a.name, rest, err = cutWord(rest)
-			if err != nil || rest != "" {
-				return a, fmt.Errorf("want join ID as NAME")
-			}
-			return a, nil
-		case id == "mid-frame" && (a.verb == "leave" || a.verb == "cut") && rest == "" && len(a.ids) > 0:
-			a.midFrame = true
-		case after != "" && after[0] != ' ':
-			return a, fmt.Errorf("%s: want names with spaces between them, got %q", a.verb, after)
-		default:
-			a.ids = append(a.ids, id)
-		}
-	}
-	if len(a.ids) == 0 && a.verb != "members" {
-		return a, fmt.Errorf("want %s ID, of one or more", a.verb)
-	}
-	return a, nil
-}
-
-func parseFollowing(a act, rest string) (act, error) {
-	if a.verb == "nothing" || a.verb == "closed" {
-		if rest != "" {
-			return a, fmt.Errorf("%s takes nothing, got %q", a.verb, rest)
 		}
 		return a, nil
 	}
-	if a.verb == "sends" && len(a.ids) > 1 {
-		return a, fmt.Errorf("one sender a line, got %d", len(a.ids))
-	}
-	if strings.HasPrefix(rest, `"`) {
-		var err error
-		a.body, err = unquoteBody(rest)
-		return a, err
-	}
-	counted, from, hasFrom := strings.Cut(rest, " bytes from ")
-	if a.verb == "sends" {
-		counted = strings.TrimSuffix(rest, " bytes")
-	}
-	f := strings.Fields(counted)
-	if len(f) == 4 && f[1] == "messages" && f[2] == "of" && hasFrom == (a.verb == "receives") {
-		var err1, err2, err3 error
-		a.count, err1 = strconv.Atoi(f[0])
-		a.size, err2 = strconv.Atoi(f[3])
-		if hasFrom {
-			a.name, rest, err3 = cutWord(strings.TrimSpace(from))
-		} else {
-			rest = ""
-		}
-		if err1 == nil && err2 == nil && err3 == nil && rest == "" && a.count > 0 && a.size >= len(strconv.Itoa(a.count-1)) {
-			return a, nil
-		}
-	}
-	form := ""
-	if a.verb == "receives" {
-		form = " from NAME"
-	}
-	return a, fmt.Errorf(`want ID %s "BYTES", or ID %s N messages of M bytes%s with room for their numbers`, a.verb, a.verb, form)
+	return act{}, unknownAct(line)
 }
 
-// cutWord takes the ID or NAME that s begins with.
-func cutWord(s string) (word, rest string, err error) {
-	if strings.HasPrefix(s, `"`) {
-		quoted, err := strconv.QuotedPrefix(s)
+// fill sets the field that a group of a form's pattern is for.
+func (a *act) fill(group, text string) (err error) {
+	switch group {
+	case "ids":
+		a.ids, err = unquoteWords(text)
+	case "names":
+		a.names, err = unquoteWords(text)
+	case "body":
+		a.body, err = unquote(text)
+		if text == "" {
+			err = errors.New(`no BODY (an empty one is "")`)
+		}
+	case "reason":
+		a.reason = text
+	case "midFrame":
+		a.midFrame = text != ""
+	case "duration":
+		a.duration, err = time.ParseDuration(text)
+	}
+	return err
+}
+
+// unknownAct returns the error for a line of no form. It suggests a form that has a
+// word like one of the line's.
+func unknownAct(line string) error {
+	for _, word := range strings.Fields(line) {
+		for _, f := range forms() {
+			for _, known := range strings.Fields(f.text) {
+				if isNear(word, known) {
+					return fmt.Errorf("unknown act %q; did you mean %s?", line, f.text)
+				}
+			}
+		}
+	}
+	return fmt.Errorf("unknown act %q", line)
+}
+
+// isNear reports whether one of a and b may be a slip for the other: they begin with
+// the same letter, and what they begin and end with alike is half of the longer.
+func isNear(a, b string) bool {
+	shorter, longer := min(len(a), len(b)), max(len(a), len(b))
+	head, tail := 0, 0
+	for head < shorter && a[head] == b[head] {
+		head++
+	}
+	for head+tail < shorter && a[len(a)-1-tail] == b[len(b)-1-tail] {
+		tail++
+	}
+	return head > 0 && 2*(head+tail) >= longer
+}
+
+var scriptOptions = map[string]func(value string) (chatroom.ServerOption, error){
+	"idle-timeout":      optionOf(time.ParseDuration, chatroom.WithIdleTimeout),
+	"handshake-timeout": optionOf(time.ParseDuration, chatroom.WithHandshakeTimeout),
+	"write-timeout":     optionOf(time.ParseDuration, chatroom.WithWriteTimeout),
+	"backlog":           optionOf(strconv.Atoi, chatroom.WithBacklog),
+	"max-message":       optionOf(strconv.Atoi, func(n int) chatroom.ServerOption { return chatroom.WithMaxMessage(n) }),
+}
+
+func optionOf[T any](parse func(string) (T, error), with func(T) chatroom.ServerOption) func(string) (chatroom.ServerOption, error) {
+	return func(value string) (chatroom.ServerOption, error) {
+		v, err := parse(value)
+		return with(v), err
+	}
+}
+
+func parseOption(name, value string) (chatroom.ServerOption, error) {
+	parse := scriptOptions[name]
+	if parse == nil {
+		known := slices.Sorted(maps.Keys(scriptOptions))
+		return nil, fmt.Errorf("unknown option %q; there are %s", name, strings.Join(known, ", "))
+	}
+	return parse(value)
+}
+
+// unquoteWords returns the words of s.
+func unquoteWords(s string) (words []string, err error) {
+	for _, quoted := range wordPattern.FindAllString(s, -1) {
+		word, err := unquote(quoted)
 		if err != nil {
-			return "", "", fmt.Errorf("no end of the quotation %s", s)
+			return nil, err
 		}
-		word, err = strconv.Unquote(quoted)
-		return word, s[len(quoted):], err
+		words = append(words, word)
 	}
-	n := strings.IndexAny(s, " :<,")
-	if n < 0 {
-		n = len(s)
-	}
-	if n == 0 {
-		return "", "", fmt.Errorf("want a name, got %q", s)
-	}
-	return s[:n], s[n:], nil
+	return words, nil
 }
 
-// cutMessage reads NAME: BODY.
-func cutMessage(s string) (name, body string, err error) {
-	name, rest, err := cutWord(strings.TrimSpace(s))
-	if err != nil {
-		return "", "", err
-	}
-	if !strings.HasPrefix(rest, ":") {
-		return "", "", fmt.Errorf("want NAME: BODY, got %q", strings.TrimSpace(s))
-	}
-	body, err = unquoteBody(rest[1:])
-	return name, body, err
-}
-
-// unquoteBody reads a BODY, which ends with the line.
-func unquoteBody(s string) (string, error) {
-	s = strings.TrimSpace(s)
-	switch {
-	case s == "":
-		return "", fmt.Errorf(`no body; an empty one is ""`)
-	case s[0] != '"':
+// unquote returns what a script's BODY, ID or NAME stands for.
+func unquote(s string) (string, error) {
+	if !strings.HasPrefix(s, `"`) {
 		return s, nil
 	}
-	body, err := strconv.Unquote(s)
+	text, err := strconv.Unquote(s)
 	if err != nil {
-		return "", fmt.Errorf("%s begins with a quotation mark and is not a quoted string", s)
+		return "", fmt.Errorf("%s is not a quoted string", s)
 	}
-	return body, nil
+	return text, nil
 }
 
-// quoteWord is the inverse of cutWord.
+// quoteWord returns s as a script writes it where it is an ID or a NAME.
 func quoteWord(s string) string {
-	if strings.ContainsAny(s, " :<,") {
-		return strconv.Quote(s)
-	}
-	return quoteBody(s)
-}
-
-// quoteBody is the inverse of unquoteBody.
-func quoteBody(s string) string {
-	special := func(r rune) bool { return !unicode.IsPrint(r) }
-	if s == "" || s[0] == '"' || s != strings.TrimSpace(s) || !utf8.ValidString(s) || strings.ContainsFunc(s, special) {
-		return strconv.Quote(s)
+	quoted := strconv.Quote(s)
+	if s == "" || strings.ContainsAny(s, " :<,") || quoted != `"`+s+`"` {
+		return quoted
 	}
 	return s
-}
-
-// suggestion asks whether the nearest of known was meant, if one is near.
-func suggestion(word string, known []string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := editDistance(word, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// editDistance is how many bytes must be added, removed or replaced to get from a
-// to b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

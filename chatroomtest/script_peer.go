@@ -5,40 +5,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"example.com/chatroom"
 )
 
-// A scriptPeer is a connection of a script's: its goroutines read all that comes
-// while it is not stalled, and write in turn what the script sends, so that the
-// script itself waits for neither.
+// A scriptPeer is a script's connection. It reads all that comes while it is not
+// stalled, and writes in turn what the script sends. The script waits for neither.
 type scriptPeer struct {
 	// Fixed after construction.
 	id   string
 	nc   *pipe
-	done chan struct{} // closed when the server's half has ended
+	done chan struct{} // closed by serve when the server's half has ended
 
 	reason error // why it ended; valid when done is closed
 
-	// Owned by the test's goroutine.
+	// The test's goroutine owns the fields below.
 	told    bool          // a line has said that the connection ends
-	endedAt int           // the line of the act by which the server's half had ended
+	endedAt int           // the line of the act by which the server's half had ended, or 0
 	written chan struct{} // closed when all that was sent is written, or cannot be
 
 	// mu guards the fields below.
 	mu      sync.Mutex
-	inbox   []byte
+	inbox   []byte        // what has come and no line has expected yet
 	ended   bool          // nothing more can come
 	resumed chan struct{} // closed by resume; nil while it reads
 }
 
-// newScriptPeer connects to s. Its goroutines end with the connection, which the
-// server's cleanup closes.
+// newScriptPeer connects to s. The peer's goroutines end with the connection,
+// which the server's cleanup closes.
 func newScriptPeer(s *Server, id string, addr net.Addr) *scriptPeer {
 	near, far := newPipe(addr, Addr(network))
 	p := &scriptPeer{id: id, nc: near, done: make(chan struct{}), written: make(chan struct{})}
@@ -77,7 +79,7 @@ func (p *scriptPeer) read() {
 	}
 }
 
-// stall stops reading.
+// stall stops the reading.
 func (p *scriptPeer) stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,7 +89,7 @@ func (p *scriptPeer) stall() {
 	}
 }
 
-// resume reads again.
+// resume goes on with the reading.
 func (p *scriptPeer) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,7 +100,7 @@ func (p *scriptPeer) resume() {
 	}
 }
 
-// send writes b behind what has been sent before.
+// send writes b after all that was sent before.
 func (p *scriptPeer) send(b []byte) {
 	before, after := p.written, make(chan struct{})
 	p.written = after
@@ -109,18 +111,19 @@ func (p *scriptPeer) send(b []byte) {
 	}()
 }
 
-// state returns what was received and not taken yet, and whether more can come.
+// state returns the inbox, and whether the connection has ended.
 func (p *scriptPeer) state() (inbox []byte, ended bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.inbox, p.ended
+	return p.inbox, p.ended || p.gone()
 }
 
-// take removes n bytes from the inbox.
-func (p *scriptPeer) take(n int) {
+// take removes b from the beginning of the inbox, and reports whether it was there.
+func (p *scriptPeer) take(b []byte) (ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.inbox = p.inbox[n:]
+	p.inbox, ok = bytes.CutPrefix(p.inbox, b)
+	return ok
 }
 
 // gone reports whether the server's half has ended.
@@ -133,34 +136,12 @@ func (p *scriptPeer) gone() bool {
 	}
 }
 
-// nextLine returns what a script expects that expects what comes next, and how
-// many bytes that is; none when nothing has come.
-func (p *scriptPeer) nextLine() (line string, n int) {
-	inbox, _ := p.state()
-	if len(inbox) == 0 {
-		return "", 0
-	}
-	in := bytes.NewReader(inbox)
-	name, err := chatroom.ReadFrame(in, -1)
-	var body []byte
-	if err == nil {
-		body, err = chatroom.ReadFrame(in, -1)
-	}
-	if err != nil {
-		return fmt.Sprintf("%s receives %q", quoteWord(p.id), inbox), len(inbox)
-	}
-	return fmt.Sprintf("%s< %s: %s", quoteWord(p.id), quoteWord(string(name)), quoteBody(string(body))), len(inbox) - in.Len()
-}
-
-// came tells a failure what has come instead.
+// came says what has come to p, for a failure.
 func (p *scriptPeer) came() string {
-	if line, _ := p.nextLine(); line != "" {
-		if len(line) > 300 {
-			line = strings.ToValidUTF8(line[:300], "") + "..."
-		}
-		return line
-	}
-	switch _, ended := p.state(); {
+	inbox, ended := p.state()
+	switch {
+	case len(inbox) > 0:
+		return nextLine(p.id, inbox)
 	case p.gone():
 		return "the end of the connection: " + reasonOf(p.reason)
 	case ended:
@@ -169,31 +150,55 @@ func (p *scriptPeer) came() string {
 	return "nothing"
 }
 
-// bytesSent returns what a sends act sends.
-func (a act) bytesSent() []byte {
-	if a.count == 0 {
-		return []byte(a.body)
+// nextLine returns the line of a script that expects what comes next in inbox: a
+// message, or bytes that are none.
+func nextLine(id string, inbox []byte) string {
+	in := bytes.NewReader(inbox)
+	sender, err := chatroom.ReadFrame(in, -1)
+	if err == nil {
+		var body []byte
+		if body, err = chatroom.ReadFrame(in, -1); err == nil {
+			return fmt.Sprintf("%s< %s: %q", quoteWord(id), quoteWord(string(sender)), body)
+		}
 	}
-	var b []byte
-	for i := range a.count {
-		b = chatroom.AppendFrame(b, a.numbered(i))
-	}
-	return b
+	return bytesLine(id, inbox)
 }
 
-// bytesReceived returns what a receives act expects.
-func (a act) bytesReceived() []byte {
-	if a.count == 0 {
-		return []byte(a.body)
-	}
-	var b []byte
-	for i := range a.count {
-		b = chatroom.AppendFrame(chatroom.AppendFrame(b, []byte(a.name)), a.numbered(i))
-	}
-	return b
+func bytesLine(id string, b []byte) string { return fmt.Sprintf("%s receives %q", quoteWord(id), b) }
+
+// A scriptReason is a script's word for why a connection ended.
+type scriptReason struct {
+	word string
+	err  error // nil for a goodbye
 }
 
-func (a act) numbered(i int) []byte {
-	b := fmt.Append(nil, i)
-	return append(b, strings.Repeat(".", a.size-len(b))...)
+// scriptReasons are tried in turn, the more particular first.
+var scriptReasons = []scriptReason{
+	{"goodbye", nil},
+	{"slow consumer", chatroom.ErrSlowConsumer}, // also a timeout
+	{"server closed", chatroom.ErrServerClosed},
+	{"name rejected", chatroom.ErrNameRejected},
+	{"bad header", chatroom.ErrBadHeader},
+	{"too large", chatroom.ErrFrameTooLarge},
+	{"timeout", os.ErrDeadlineExceeded},
+	{"reset", syscall.ECONNRESET},
+	{"half a frame", io.ErrUnexpectedEOF},
+}
+
+// reasonOf returns the REASON that a script gives for err.
+func reasonOf(err error) string {
+	for _, r := range scriptReasons {
+		if errors.Is(err, r.err) {
+			return r.word
+		}
+	}
+	return strconv.Quote(err.Error())
+}
+
+// isReason reports whether err is what a script calls reason.
+func isReason(err error, reason string) bool {
+	if part, unquoteErr := strconv.Unquote(reason); unquoteErr == nil {
+		return err != nil && strings.Contains(err.Error(), part)
+	}
+	return reasonOf(err) == reason
 }
