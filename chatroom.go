@@ -7,26 +7,29 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// ErrServerClosed is returned by [Server.Serve], [Server.ServeConn] and
-// [Server.Broadcast] once [Server.Shutdown] or [Server.Close] has been called,
-// and is the reason why members left because of it.
+// ErrServerClosed is what [Server.Serve], [Server.ServeConn] and [Server.Broadcast]
+// return once [Server.Shutdown] or [Server.Close] has been called. It is also the
+// reason why members left that either has ended.
 var ErrServerClosed = errors.New("chatroom: server closed")
 
-// A Server is a chat room. Create one with [NewServer]; give it connections with
-// [Server.Serve] or [Server.ServeConn]; end it with [Server.Shutdown] or
-// [Server.Close]. All methods are safe for concurrent use, also by hooks; see
-// [Server.Shutdown].
+// A Server is a chat room. Create one with [NewServer], give it connections with
+// [Server.Serve] or [Server.ServeConn], and end it with [Server.Shutdown] or
+// [Server.Close]. All methods are safe for concurrent use. Hooks may call them; see
+// Shutdown for how.
 type Server struct {
 	// Fixed after construction.
 	cfg  serverConfig
 	room *room
 
-	// ending is closed when the server's end begins, sealed when, after that,
-	// nothing is published any more, and ended when nothing is left.
+	// The server's end closes these: ending when it begins, sealed when nothing more
+	// is published, and ended when nothing is left.
 	ending, sealed, ended chan struct{}
+
+	refused atomic.Uint64 // connections
 
 	// mu guards the fields below. It is taken before room.mu and never held
 	// across I/O or a hook.
@@ -34,11 +37,10 @@ type Server struct {
 	closing   bool
 	listeners map[*onceCloser]struct{}
 	sessions  map[*session]struct{}
-	refused   uint64
 	accepted  uint64
 
 	// running counts the sessions, and reading those that may publish. Add is called
-	// under mu, and not while closing.
+	// by unlessClosing only.
 	running, reading sync.WaitGroup
 }
 
@@ -53,16 +55,16 @@ type Stats struct {
 	SlowConsumers uint64 // members disconnected with ErrSlowConsumer
 
 	Messages uint64 // published, by members and Broadcast
-	Bytes    uint64 // of them, as sent to one member: names, messages and headers
-	Backlog  int64  // bytes by which the member furthest behind is behind now
+	Bytes    uint64 // of those, as sent to one member: names, messages and headers
+	Backlog  int64  // bytes that the member furthest behind is behind now
 
 	Holds    uint64        // times that publishing had to wait for members to catch up
-	HoldTime time.Duration // for how long in all, the hold that goes on included
-	Held     bool          // it has to wait now
+	HoldTime time.Duration // for how long in all, up to now
+	Held     bool          // publishing has to wait now
 }
 
-// NewServer returns a server with an empty room. It starts nothing: a server
-// that is never given a connection needs no end.
+// NewServer returns a server with an empty room. It starts no goroutine: a server that
+// never serves anything need not be ended.
 func NewServer(opts ...ServerOption) *Server {
 	cfg := newServerConfig(opts)
 	return &Server{
@@ -77,16 +79,15 @@ func NewServer(opts ...ServerOption) *Server {
 }
 
 // Serve accepts connections from l and serves each on a goroutine of its own. It
-// blocks until l fails or the server ends, always returns an error, which is
-// [ErrServerClosed] after [Server.Shutdown] or [Server.Close], and always closes
-// l. A server may serve several listeners at the same time. Temporary errors of l, such
-// as too many open files, are logged and tried again after 5 ms, doubling to a
-// second.
+// blocks until l fails or the server ends. It always closes l, and always returns an
+// error: [ErrServerClosed] after [Server.Shutdown] or [Server.Close]. A server may
+// serve several listeners at the same time. After a temporary error of l, such as too
+// many open files, Serve logs it and tries again after 5 ms, doubling to a second.
 func (s *Server) Serve(l net.Listener) error {
 	c := &onceCloser{close: sync.OnceValue(l.Close)}
 	defer func() { _ = c.close() }() // what matters is why Accept failed
-	if !s.addListener(c) {
-		return ErrServerClosed
+	if err := s.unlessClosing(func() { s.listeners[c] = struct{}{} }); err != nil {
+		return err
 	}
 	defer s.removeListener(c)
 	s.log(slog.LevelInfo, "listening", slog.Any("addr", l.Addr()))
@@ -118,18 +119,8 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// A onceCloser closes a listener, once.
+// A onceCloser is a listener, which it closes once.
 type onceCloser struct{ close func() error }
-
-func (s *Server) addListener(c *onceCloser) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return false
-	}
-	s.listeners[c] = struct{}{}
-	return true
-}
 
 func (s *Server) removeListener(c *onceCloser) {
 	s.mu.Lock()
@@ -143,15 +134,13 @@ func (s *Server) isClosing() bool {
 	return s.closing
 }
 
-// ServeConn serves one connection that somebody else has accepted. It blocks
-// until the member has left and its last leave hook has returned, and always
-// closes nc. It returns the reason that [WithOnLeave] hooks are told, nil for a
-// clean goodbye, or why the connection never became a member, such as
-// [ErrNameRejected]. When ctx ends, the connection is closed and the error
-// matches ctx.Err().
+// ServeConn serves one connection that somebody else has accepted. It blocks until the
+// member has left and its last leave hook has returned, and always closes nc. It
+// returns the reason that [WithOnLeave] hooks get, which is nil for a clean goodbye,
+// or why the connection never became a member, such as [ErrNameRejected]. When ctx
+// ends, the connection is closed and the error matches ctx.Err().
 //
-// The deadlines of nc must work: the server's timeouts, and its graceful end, are
-// made of them.
+// The deadlines of nc must work: the server's timeouts and its graceful end use them.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	sess, err := s.register(nc)
 	if err != nil {
@@ -174,15 +163,12 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 // first moment.
 func (s *Server) register(nc net.Conn) (*session, error) {
 	sess := newSession(s, nc)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return nil, ErrServerClosed
-	}
-	s.accepted++
-	s.sessions[sess] = struct{}{}
-	s.running.Add(1)
-	return sess, nil
+	err := s.unlessClosing(func() {
+		s.accepted++
+		s.sessions[sess] = struct{}{}
+		s.running.Add(1)
+	})
+	return sess, err
 }
 
 func (s *Server) unregister(sess *session) {
@@ -192,41 +178,22 @@ func (s *Server) unregister(sess *session) {
 	s.running.Done()
 }
 
-// admit lets sess become a member, unless the server is ending. From here on
-// the end is graceful to it.
-func (s *Server) admit(sess *session) error {
+// unlessClosing calls do with mu held, unless the server is ending.
+func (s *Server) unlessClosing(do func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		return ErrServerClosed
 	}
-	sess.admit()
+	do()
 	return nil
 }
 
-// startReading lets a session publish until it calls reading.Done, unless the
-// server is ending.
-func (s *Server) startReading() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return false
-	}
-	s.reading.Add(1)
-	return true
-}
-
-func (s *Server) countRefused() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refused++
-}
-
-// Broadcast sends body to every member, as a message from somebody called from,
-// who need not be one and whose name no rule looks at. Like a member's publishing
-// it waits while the room is held for those who are slower. When ctx ends first,
-// nothing is published and it returns ctx.Err(). It keeps no part of body. It
-// returns [ErrFrameTooLarge] if from or body is over [WithMaxMessage], and
+// Broadcast sends body to every member, as a message from somebody called from, who
+// need not be a member. The name rule does not apply. Like a member's publishing it
+// waits while the room is held for slower members. When ctx ends first, nothing is
+// published and it returns ctx.Err(). It keeps no part of body. It returns
+// [ErrFrameTooLarge] if from or body is longer than [WithMaxMessage] allows, and
 // [ErrServerClosed] when the server is ending.
 func (s *Server) Broadcast(ctx context.Context, from string, body []byte) error {
 	if limit := s.cfg.maxMessage; max(len(from), len(body)) > limit {
@@ -236,15 +203,11 @@ func (s *Server) Broadcast(ctx context.Context, from string, body []byte) error 
 		return err
 	}
 	var short [128]byte // so that a short name needs no memory
-	published, err := s.room.broadcast(ctx, AppendFrame(short[:0], []byte(from)), body)
-	if !published && err == nil {
-		err = ctx.Err()
-	}
-	return err
+	return s.room.broadcast(ctx, AppendFrame(short[:0], []byte(from)), body)
 }
 
-// Members returns a snapshot of the members in the order of joining. The slice
-// belongs to the caller.
+// Members returns the members of this moment in the order of joining. The slice belongs
+// to the caller.
 func (s *Server) Members() []Member { return s.room.list() }
 
 // Stats returns figures of this moment. It visits every member.
@@ -254,21 +217,16 @@ func (s *Server) Stats() Stats {
 	st := Stats{
 		Connections: len(s.sessions),
 		Accepted:    s.accepted,
-		Refused:     s.refused,
+		Refused:     s.refused.Load(),
 	}
 	s.room.stats(&st)
 	return st
 }
 
-// Flush blocks until everything published before the call has been written to
-// the members' connections, those excepted that have left, or until ctx ends,
-// whose error it then returns.
-func (s *Server) Flush(ctx context.Context) error {
-	if !s.room.flush(ctx) {
-		return ctx.Err()
-	}
-	return nil
-}
+// Flush blocks until everything published before the call has been written to the
+// connections of all members that have not left. When ctx ends first, it returns
+// ctx.Err().
+func (s *Server) Flush(ctx context.Context) error { return s.room.flush(ctx) }
 
 func (s *Server) log(level slog.Level, msg string, attrs ...slog.Attr) {
 	s.cfg.logger.LogAttrs(context.Background(), level, msg, attrs...)

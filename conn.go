@@ -24,8 +24,8 @@ type Message struct {
 	Body []byte // the text; the receiver owns it
 }
 
-// A Conn is a client's connection to a chat room. All methods are safe for
-// concurrent use; messages sent at the same time arrive in some order, each whole.
+// A Conn is a client's connection to a chat room. All methods are safe for concurrent
+// use. Messages that are sent concurrently arrive in some order, each whole.
 type Conn struct {
 	// Fixed after construction.
 	nc      net.Conn
@@ -33,30 +33,30 @@ type Conn struct {
 	limit   int  // the longest payload in bytes
 
 	closed atomic.Bool
-	done   chan struct{} // closed by Close, after closed is set
+	done   chan struct{} // closed by Close, after it sets closed
 
-	// sending and receiving hold a token while nobody does either. They are
-	// channels, not locks, because they are kept across I/O.
+	// sending and receiving hold a token each while nobody sends or receives. They are
+	// no locks, because they are kept across I/O.
 	sending, receiving chan struct{}
 
 	// Owned by the holder of sending.
 	out     []byte
-	sendErr error // of the send that cut a frame short
+	sendErr error // that cut a frame short
 
 	// Owned by the holder of receiving.
 	in       frameReader
-	from     string // of the message being received, when haveFrom is set; else of the last
+	from     string // the sender of the next message if haveFrom is set; else of the last
 	haveFrom bool
 	recvErr  error // that ended the stream
 }
 
-// Dial connects to the server at address and joins its room as name. The
-// network and the address are [net.Dial]'s, unless [WithDialer] says otherwise.
-// It blocks until the connection is made and the name is sent, or ctx ends,
-// which has no effect on the Conn later.
+// Dial connects to the server at address and joins its room as name. The network and
+// the address are [net.Dial]'s, unless [WithDialer] says otherwise. It blocks until the
+// connection is made and the name is sent, or ctx ends. Later ctx has no effect on the
+// Conn.
 //
-// The protocol has no answer to a name: a server that rejects it closes the
-// connection, and [Conn.Receive] returns [io.EOF].
+// The protocol has no answer to a name. A server that rejects it closes the connection,
+// and [Conn.Receive] returns [io.EOF].
 func Dial(ctx context.Context, network, address, name string, opts ...DialOption) (*Conn, error) {
 	cfg := newDialConfig(opts)
 	nc, err := cfg.dialer(ctx, network, address)
@@ -66,9 +66,9 @@ func Dial(ctx context.Context, network, address, name string, opts ...DialOption
 	return newConn(ctx, nc, name, cfg)
 }
 
-// NewConn joins a room as name over nc, a connection to its server that somebody
-// else has made, as [Dial] does. From the call on nc belongs to the Conn, which
-// closes it if the name cannot be sent.
+// NewConn joins a room as name, as [Dial] does, over a connection to its server that
+// somebody else has made. From the call on nc belongs to the Conn. NewConn closes it if
+// the name cannot be sent.
 func NewConn(ctx context.Context, nc net.Conn, name string, opts ...DialOption) (*Conn, error) {
 	return newConn(ctx, nc, name, newDialConfig(opts))
 }
@@ -92,25 +92,24 @@ func newConn(ctx context.Context, nc net.Conn, name string, cfg dialConfig) (*Co
 	return c, nil
 }
 
-// Send sends body as one message to everyone else in the room. It blocks until
-// the connection has taken all of it, which a server that holds its room back
-// for the slower members makes it wait for, and keeps no part of body. An empty body
-// is a message. A body over [WithMaxMessage] is [ErrFrameTooLarge], and nothing
-// is sent.
+// Send sends body as one message to everyone else in the room. It blocks until the
+// connection has taken all of it, which may have to wait while the server holds its
+// room for slower members. It keeps no part of body. An empty body is a message. If
+// body is longer than [WithMaxMessage] allows, Send returns [ErrFrameTooLarge] and
+// sends nothing.
 //
-// When ctx ends before any of the message is sent, Send returns an error that
-// matches ctx.Err(), and can be called again. When it ends later, or the
-// connection fails, half a message cannot be taken back: every later Send
-// returns the same error, while what the room has sent can still be received.
-// After [Conn.Close] the error matches [net.ErrClosed].
+// When ctx ends before any of the message is sent, Send returns an error that matches
+// ctx.Err(), and can be called again. When ctx ends later, or the connection fails,
+// half a message cannot be taken back: every later Send returns the same error, but
+// messages can still be received. After [Conn.Close] the error matches [net.ErrClosed].
 //
-// Send returning nil does not say that anybody has received the message: the
-// protocol has no acknowledgements.
+// The protocol has no acknowledgements: when Send returns nil, maybe nobody has
+// received the message.
 func (c *Conn) Send(ctx context.Context, body []byte) error {
 	return c.sendFrame(ctx, "send", body)
 }
 
-// sendFrame is Send. Its errors say what for.
+// sendFrame sends payload as one frame. Its errors say what for.
 func (c *Conn) sendFrame(ctx context.Context, what string, payload []byte) error {
 	if len(payload) > c.limit {
 		return fmt.Errorf("%w: %s: %d bytes, the limit is %d", ErrFrameTooLarge, what, len(payload), c.limit)
@@ -135,7 +134,7 @@ func (c *Conn) sendFrame(ctx context.Context, what string, payload []byte) error
 	if err == nil {
 		return nil
 	}
-	// A layer may have sent part of a record, of which n says nothing.
+	// A layer may have sent a part of a record, which n does not count.
 	unsent := err == ctx.Err() && (!begun || n == 0 && !c.layered)
 	err = fmt.Errorf("chatroom: %s: %w", what, err)
 	if !unsent {
@@ -144,15 +143,14 @@ func (c *Conn) sendFrame(ctx context.Context, what string, payload []byte) error
 	return err
 }
 
-// Receive returns the next message. It blocks until one is there, ctx ends or
-// the connection does. When ctx ends the error matches ctx.Err(), no bytes are
-// lost, and Receive can be called again. Concurrent calls each return a
-// message of their own.
+// Receive returns the next message. It blocks until there is one, ctx ends or the
+// connection does. When ctx ends the error matches ctx.Err(), no bytes are lost, and
+// Receive can be called again. Concurrent calls each return a message of their own.
 //
-// A clean end, between messages, is [io.EOF]; the end of the stream elsewhere is
-// [io.ErrUnexpectedEOF]; what is not of the protocol is [ErrBadHeader] or
-// [ErrFrameTooLarge]; after [Conn.Close] the error matches [net.ErrClosed]. Such
-// an error is final. It does not close the connection: the caller does.
+// All other errors are final. At a clean end, between messages, the error is [io.EOF].
+// At the end of the stream anywhere else it is [io.ErrUnexpectedEOF]. If the peer breaks
+// the protocol it is [ErrBadHeader] or [ErrFrameTooLarge]. After [Conn.Close] it matches
+// [net.ErrClosed]. Receive does not close the connection: the caller does.
 func (c *Conn) Receive(ctx context.Context) (Message, error) {
 	if err := c.acquire(ctx, c.receiving); err != nil {
 		return Message{}, fmt.Errorf("chatroom: receive: %w", err)
@@ -191,7 +189,7 @@ func (c *Conn) nextMessage() (m Message, ok bool, err error) {
 			return Message{}, false, err
 		}
 		if !c.haveFrom {
-			if c.from != string(payload) { // mostly it is the same, and needs no memory
+			if c.from != string(payload) { // else it needs no memory
 				c.from = string(payload)
 			}
 			c.haveFrom = true
@@ -202,11 +200,10 @@ func (c *Conn) nextMessage() (m Message, ok bool, err error) {
 	}
 }
 
-// Messages returns an iterator over the messages to come, as from
-// [Conn.Receive]. It ends without an error at a clean end of the stream, where
-// Receive returns [io.EOF]; any other error, that of ctx included, is yielded
-// once, and last. The loop may be left at any time, and no message is lost by
-// that; the iterator itself can be ranged over once only.
+// Messages returns an iterator over the messages to come, as from [Conn.Receive]. It
+// ends without an error where Receive returns [io.EOF]. Any other error, also that of
+// ctx, is yielded once, and last. Leaving the loop loses no message. The iterator can be
+// ranged over only once.
 func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	var used atomic.Bool
 	return func(yield func(Message, error) bool) {
@@ -251,9 +248,9 @@ func (c *Conn) acquire(ctx context.Context, token chan struct{}) error {
 	}
 }
 
-// interruptible does one operation on the connection that ends early, with
-// ctx.Err(), when ctx does. The connection is left without a deadline. Once the
-// Conn is closed every error is net.ErrClosed, whatever the transport calls it.
+// interruptible calls op, an operation on the connection, and ends it early with
+// ctx.Err() when ctx ends. It leaves no deadline behind. Once the Conn is closed every
+// error is net.ErrClosed, whatever the transport calls it.
 func (c *Conn) interruptible(ctx context.Context, setDeadline func(net.Conn, time.Time) error, op func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err

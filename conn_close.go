@@ -9,24 +9,23 @@ const (
 	// goodbyeTimeout is how long Close waits for the server to end its side.
 	goodbyeTimeout = 5 * time.Second
 
-	// goodbyeQuiet is how long it waits while nothing comes: then there is
-	// nothing unread that would make closing a reset, and servers in the
-	// tutorials' style hang up only at the next event.
+	// goodbyeQuiet is how long Close waits while nothing comes. Then nothing is unread
+	// that would make closing a reset, and servers in the tutorials' style hang up
+	// only at the next event.
 	goodbyeQuiet = time.Second
 )
 
-// Close leaves the room and closes the connection. Calls of Send and Receive
-// that are blocked return an error that matches [net.ErrClosed]; messages not
-// yet received are dropped.
+// Close leaves the room and closes the connection. Calls of Send and Receive that are
+// blocked return an error that matches [net.ErrClosed]. Messages that are not received
+// yet are dropped.
 //
-// Over a transport that can end one direction (TCP, TLS, a Unix socket) it says
-// goodbye first, and waits for the server to hang up, for up to 5 s, or 1 s while
-// nothing comes, so that what was sent is not lost with the connection. TLS may
-// take 5 s more to say it to a server that does not read.
+// Over a transport that can end one direction (TCP, TLS, a Unix socket) it first says
+// goodbye and waits until the server hangs up, so that what was sent is not lost with
+// the connection. It waits for 5 s at most, and for 1 s while nothing comes. Over TLS
+// it may take 5 s more if the server does not read.
 //
-// Close returns the connection's error, but not one that only repeats that the
-// connection had failed before. It may be called more than once; later calls do
-// nothing and return nil.
+// Close returns the error of closing the connection, unless the connection had failed
+// before. It may be called more than once; later calls do nothing and return nil.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
@@ -40,8 +39,8 @@ func (c *Conn) Close() error {
 	if c.nc.SetDeadline(longAgo) != nil {
 		return c.closeNow()
 	}
-	// Whoever sends or receives has been interrupted and gives its token back,
-	// if the connection's deadlines work.
+	// The deadline interrupts whoever sends or receives, if the connection's deadlines
+	// work. Then the tokens come back.
 	patience := time.NewTimer(goodbyeTimeout)
 	defer patience.Stop()
 	for _, token := range []chan struct{}{c.sending, c.receiving} {
@@ -60,8 +59,8 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// hearOut drops what the server still says, until it hangs up, is quiet, or the
-// deadline comes.
+// hearOut drops what the server still sends, until the server hangs up, is quiet for
+// goodbyeQuiet, or the deadline comes.
 func (c *Conn) hearOut(deadline time.Time) {
 	buf := make([]byte, 4<<10)
 	for now := time.Now(); now.Before(deadline); now = time.Now() {

@@ -1,31 +1,34 @@
 package chatroom
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
-// A waiter waits until a member has been written to up to a position.
+// A waiter is somebody who waits until a member has been written to up to a position.
 type waiter struct {
 	upTo int64
 	done chan struct{} // closed then, or when the member has left
 }
 
-// flush waits until all that was published before the call has been written to
-// every member, or the member has left. It reports false if p was done first.
-func (r *room) flush(p publisher) bool {
+// flush waits until each member has been written all that was published before the
+// call, or has left, unless ctx ends.
+func (r *room) flush(ctx context.Context) error {
 	r.mu.Lock()
 	upTo := r.log.End()
 	members := r.seatsLocked()
 	r.mu.Unlock()
 	for _, m := range members {
-		if !r.awaitWritten(m, upTo, p) {
-			return false
+		if !r.awaitWritten(m, upTo, ctx) {
+			return ctx.Err()
 		}
 	}
-	return true
+	return nil
 }
 
-// awaitWritten waits until m has been written to up to a position, or has left.
-// It reports false if p was done first.
-func (r *room) awaitWritten(m *seat, upTo int64, p publisher) bool {
+// awaitWritten waits until m has been written to up to a position, or has left. It
+// reports false if caller was done first.
+func (r *room) awaitWritten(m *seat, upTo int64, caller doner) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.flushes++
@@ -43,7 +46,7 @@ func (r *room) awaitWritten(m *seat, upTo int64, p publisher) bool {
 	ok := true
 	select {
 	case <-w.done:
-	case <-p.Done():
+	case <-caller.Done():
 		ok = false
 	}
 	r.mu.Lock()
@@ -53,16 +56,15 @@ func (r *room) awaitWritten(m *seat, upTo int64, p publisher) bool {
 	return ok
 }
 
-// published returns the end of the log.
-func (r *room) published() int64 {
+func (r *room) logEnd() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.log.End()
 }
 
-// tellWaitersLocked tells those who wait for m that it has been written to up to
-// pos. r.mu must be held.
-func (r *room) tellWaitersLocked(m *seat, pos int64) {
+// wakeWaitersLocked wakes those who wait until m has been written to up to pos. r.mu
+// must be held.
+func (r *room) wakeWaitersLocked(m *seat, pos int64) {
 	m.waiters = slices.DeleteFunc(m.waiters, func(w waiter) bool {
 		if pos < w.upTo {
 			return false

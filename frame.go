@@ -1,6 +1,7 @@
 package chatroom
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +16,8 @@ const (
 	// headerLen is the length of a frame's header in bytes.
 	headerLen = 10
 
-	// maxLength is the longest payload that a header can announce and an int
-	// can count, its header included.
+	// maxLength is the longest payload that a header can announce and whose whole
+	// frame an int can count.
 	maxLength = min(9_999_999_999, math.MaxInt-headerLen)
 )
 
@@ -24,14 +25,14 @@ const (
 // white space. The error that wraps it quotes the ten bytes.
 var ErrBadHeader = errors.New("chatroom: bad frame header")
 
-// ErrFrameTooLarge reports a frame whose payload is over the limit. When the
-// frame was read from a peer, the error that wraps it quotes the header.
+// ErrFrameTooLarge reports a frame whose payload is longer than the limit. If a peer
+// sent the frame, the error that wraps it quotes the header.
 var ErrFrameTooLarge = errors.New("chatroom: frame too large")
 
-// AppendFrame appends payload to dst as one frame and returns the extended
-// slice: the payload's length in bytes as ten bytes of ASCII (decimal,
-// left-justified, padded with spaces), then the payload itself. It keeps
-// neither slice. It panics if the payload is longer than ten digits can say.
+// AppendFrame appends payload to dst as one frame and returns the extended slice. A
+// frame is the payload's length in bytes as ten bytes of ASCII (decimal, left-justified,
+// padded with spaces), then the payload. It keeps no part of payload. It panics if the
+// payload's length has more than ten digits.
 func AppendFrame(dst, payload []byte) []byte {
 	header := encodeHeader(len(payload))
 	dst = append(dst, header[:]...)
@@ -49,22 +50,16 @@ func encodeHeader(n int) (header [headerLen]byte) {
 	return header
 }
 
-// decodeHeader returns the payload length that header announces. It accepts
-// what Python's int(header.strip()) does when that is unambiguous: ASCII digits
-// with spaces, tabs or line ends around them.
+// decodeHeader returns the payload length that header announces. It accepts ASCII
+// digits with spaces, tabs or line ends around them. That is what Python's
+// int(header.strip()) accepts, without what is ambiguous.
 func decodeHeader(header []byte, limit int) (int, error) {
-	i, j := 0, len(header)
-	for i < j && isSpace(header[i]) {
-		i++
-	}
-	for i < j && isSpace(header[j-1]) {
-		j--
-	}
-	if i == j {
+	digits := bytes.Trim(header, " \t\r\n")
+	if len(digits) == 0 {
 		return 0, fmt.Errorf("%w %q: no digits", ErrBadHeader, header)
 	}
 	var n int64 // ten digits do not fit an int on 32-bit machines
-	for _, c := range header[i:j] {
+	for _, c := range digits {
 		if c < '0' || c > '9' {
 			return 0, fmt.Errorf("%w %q: want digits padded with spaces", ErrBadHeader, header)
 		}
@@ -76,19 +71,14 @@ func decodeHeader(header []byte, limit int) (int, error) {
 	return int(n), nil
 }
 
-func isSpace(c byte) bool {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r'
-}
-
-// ReadFrame reads one frame from r and returns its payload, which belongs to
-// the caller. It blocks until the frame is complete, and takes nothing from r
-// beyond it. A payload longer than limit bytes is [ErrFrameTooLarge]; with a
-// limit of zero only empty ones are taken, and a negative one is none. Memory
-// grows with the bytes that arrive, not with the length that the header
-// announces.
+// ReadFrame reads one frame from r and returns its payload, which belongs to the
+// caller. It blocks until the frame is complete, and reads nothing beyond it. Memory
+// grows with the bytes that arrive, not with the length that the header announces.
 //
-// A stream that ends before the first byte of a header is [io.EOF]; one that
-// ends later is [io.ErrUnexpectedEOF]. Other errors of r are wrapped.
+// If the payload is longer than limit bytes the error is [ErrFrameTooLarge]. A limit of
+// zero allows only an empty payload, and a negative one is no limit. If r ends before the
+// first byte the error is [io.EOF]; if it ends later, the error matches
+// [io.ErrUnexpectedEOF]. Other errors of r are wrapped.
 func ReadFrame(r io.Reader, limit int) ([]byte, error) {
 	var header [headerLen]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
@@ -125,7 +115,7 @@ const (
 	// smallBuffer is what a frameReader holds while its stream is quiet.
 	smallBuffer = 256
 
-	// largeBuffer is what it borrows from largeBuffers while the stream is busy.
+	// largeBuffer is what it borrows while the stream is busy.
 	largeBuffer = 32 << 10
 
 	// maxEmptyReads is how many reads in a row may bring nothing, and no error.
@@ -137,27 +127,27 @@ var _ transport.Buffer = (*frameReader)(nil)
 // largeBuffers holds *[largeBuffer]byte.
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
-// frameReader decodes the frames of a stream that may be cut anywhere: fill
-// reads what there is, next hands out the frames that are complete. No bytes
-// are lost when fill fails, so it can be called again after a deadline.
+// A frameReader decodes the frames of a stream that may be cut anywhere: fill reads
+// what there is, and next returns the frames that are complete. No bytes are lost when
+// fill fails, so it can be called again after a deadline.
 //
-// Its buffer is small while the stream is quiet, large while reads fill it, and
-// grows beyond that only as the bytes of a longer frame arrive.
+// Its buffer is small while the stream is quiet, large while reads fill it, and grows
+// beyond that only as the bytes of a longer frame arrive.
 type frameReader struct {
 	limit int // the longest payload in bytes
 
 	total int64 // bytes read
 	empty int   // reads in a row that brought nothing, and no error
 
-	buf    []byte // buf[rd:wr] is read and not yet handed out
+	buf    []byte // buf[rd:wr] is read, and next has not returned it
 	rd, wr int
 	want   int                // length of the frame at rd, header included; 0 until its header is decoded
 	busy   bool               // the last read filled the buffer
-	large  *[largeBuffer]byte // borrowed, when buf is it
+	large  *[largeBuffer]byte // buf, if it is borrowed
 }
 
-// next returns the payload of the next frame if all of it has been read. The
-// slice is valid until the next call of fill.
+// next returns the payload of the next frame if all of it has been read. The payload is
+// valid until more is read.
 func (f *frameReader) next() (payload []byte, ok bool, err error) {
 	have := f.wr - f.rd
 	if f.want == 0 {
@@ -179,7 +169,7 @@ func (f *frameReader) next() (payload []byte, ok bool, err error) {
 	return payload, true, nil
 }
 
-// partial reports whether the stream stands inside a frame.
+// partial reports whether bytes have been read that next has not returned.
 func (f *frameReader) partial() bool { return f.wr > f.rd }
 
 // fill makes one read of src. At the end of the stream it returns io.EOF
@@ -191,7 +181,7 @@ func (f *frameReader) fill(src io.Reader) error {
 // fillFrom is fill from a server's connection.
 func (f *frameReader) fillFrom(c transport.Conn) error { return f.filled(c.Read(f)) }
 
-// filled accounts for a read of n bytes into the buffer.
+// filled notes a read of n bytes into the buffer.
 func (f *frameReader) filled(n int, err error) error {
 	f.wr += n
 	f.total += int64(n)
@@ -210,8 +200,8 @@ func (f *frameReader) filled(n int, err error) error {
 	return err
 }
 
-// Space returns room to read into. With ready set it is large: it is held for a
-// moment only, since Park gives it back if there was nothing to read.
+// Space implements transport.Buffer. If ready is set it returns much space, since that
+// is held only for a moment: Park gives it back if there was nothing to read.
 func (f *frameReader) Space(ready bool) []byte {
 	if ready {
 		if f.rd == f.wr && f.large == nil {
@@ -223,7 +213,7 @@ func (f *frameReader) Space(ready bool) []byte {
 	return f.buf[f.wr:]
 }
 
-// Park gives back the buffer but for what is unread in it.
+// Park implements transport.Buffer. It keeps no more of the buffer than is unread.
 func (f *frameReader) Park() {
 	unread := f.wr - f.rd
 	switch {
@@ -249,19 +239,19 @@ func (f *frameReader) makeRoom() {
 	if f.wr < len(f.buf) {
 		return
 	}
-	// The buffer ends in an unfinished frame. Move it to the front if that
-	// makes enough room to be worth it, into a larger buffer if not.
+	// The buffer ends in an unfinished frame, which moves to the front if that makes
+	// enough room, and into a larger buffer if not.
 	if f.rd >= len(f.buf)/2 {
 		f.wr = copy(f.buf, f.buf[f.rd:f.wr])
 		f.rd = 0
 		return
 	}
-	// The room to spare beyond the frame lets fill tell a stream that goes on
-	// from one that falls quiet after it.
+	// The room beyond the frame lets fill tell a stream that goes on from one that
+	// falls quiet after it.
 	f.replace(max(largeBuffer, min(2*len(f.buf), f.want+smallBuffer)))
 }
 
-// replace exchanges the buffer for one of size bytes, with what is unread in it.
+// replace moves what is unread to a new buffer of size bytes.
 func (f *frameReader) replace(size int) {
 	unread, was := f.buf[f.rd:f.wr], f.large
 	f.large = nil
@@ -277,7 +267,6 @@ func (f *frameReader) replace(size int) {
 	}
 }
 
-// release gives the buffer back.
 func (f *frameReader) release() {
 	if f.large != nil {
 		largeBuffers.Put(f.large)

@@ -8,18 +8,17 @@ import (
 	"example.com/chatroom/internal/pace"
 )
 
-// ErrSlowConsumer is the reason why a member left that did not keep up with the
-// room: it was far slower than the others and further behind than [WithBacklog]
-// allows, or took nothing for as long as [WithWriteTimeout] allows.
+// ErrSlowConsumer is the reason why a member left that did not keep up with the room.
+// It was far slower than the others and further behind than [WithBacklog] allows, or
+// took nothing for as long as [WithWriteTimeout] allows.
 var ErrSlowConsumer = errors.New("chatroom: slow consumer")
 
-// paced brings each member's part in the pace up to date, and yields it. r.mu must be
-// held.
+// paced updates and yields each member's part in the pace. r.mu must be held.
 func (r *room) paced(yield func(*pace.Member) bool) {
 	for e := r.members.Front(); e != nil; e = e.Next() {
 		m := e.Value.(*seat)
-		if m.state == seatDeaf {
-			continue // it has not caught up, and would be paid back what the room has waited for it
+		if m.state == seatFailed {
+			continue // it would seem to have caught up, and the purse would be refunded
 		}
 		m.pace.Pos, m.pace.Blocked = r.posLocked(m), m.state == seatWriting
 		if !yield(&m.pace) {
@@ -28,8 +27,9 @@ func (r *room) paced(yield func(*pace.Member) bool) {
 	}
 }
 
-// lookLocked asks the pace whether to hold the room, and whom to evict. It is called when the log has grown by a chunk and, while the room is held, whenever
-// that may release it. r.mu must be held.
+// lookLocked asks the pace whether to hold the room, and whom to evict. It is called
+// when the log has grown by a chunk and, while the room is held, whenever that may
+// release it. r.mu must be held.
 func (r *room) lookLocked(now time.Time) {
 	r.watched.Store(true) // before positions are read, so that no progress is missed
 	verdict := r.pace.Look(now, r.log.End(), r.pacedFunc)
@@ -40,14 +40,14 @@ func (r *room) lookLocked(now time.Time) {
 	switch {
 	case verdict.Again <= 0 || r.state != roomOpen || r.members.Len() == 0:
 		r.stopLookingLocked()
-	case r.again == nil:
-		r.again = time.AfterFunc(verdict.Again, r.lookAgain)
+	case r.lookTimer == nil:
+		r.lookTimer = time.AfterFunc(verdict.Again, r.lookAgain)
 	default:
-		r.again.Reset(verdict.Again)
+		r.lookTimer.Reset(verdict.Again)
 	}
 }
 
-// lookAgain runs on a goroutine of the timer's. After Stop it does no harm.
+// lookAgain runs on a goroutine of lookTimer's, maybe once more after Stop.
 func (r *room) lookAgain() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,12 +63,12 @@ func (r *room) lookIfHeldLocked() {
 }
 
 func (r *room) stopLookingLocked() {
-	if r.again != nil {
-		r.again.Stop()
+	if r.lookTimer != nil {
+		r.lookTimer.Stop()
 	}
 }
 
-// evictLocked disconnects those whom the pace has found too slow. r.mu must be
+// evictLocked disconnects the members that the pace has found too slow. r.mu must be
 // held.
 func (r *room) evictLocked() {
 	for _, m := range r.seatsLocked() {
@@ -77,7 +77,7 @@ func (r *room) evictLocked() {
 		}
 		behind := r.log.End() - r.posLocked(m)
 		if m.owner.abort(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.backlog)) {
-			r.counts.slow++
+			r.slow.Add(1)
 		}
 		r.removeLocked(m)
 	}
@@ -91,17 +91,13 @@ func (r *room) holdLocked(hold bool) {
 		r.counts.holds++
 	case !hold && r.held:
 		r.held = false
-		r.counts.held += time.Since(r.heldAt)
+		r.counts.holdTime += time.Since(r.heldAt)
 		r.passTurnLocked()
-	}
-	if !hold && r.state != roomOpen {
-		r.stopLookingLocked()
 	}
 	r.watchLocked()
 }
 
-// progress is told, while the room is watched, that m has been written to up to
-// pos.
+// progress is called, while the room is watched, when m has been written to up to pos.
 func (r *room) progress(m *seat, pos int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,11 +108,10 @@ func (r *room) progressLocked(m *seat, pos int64) {
 	if r.held && m.state != seatLeft && r.pace.Moved(&m.pace, pos) {
 		r.lookLocked(time.Now())
 	}
-	r.tellWaitersLocked(m, pos)
+	r.wakeWaitersLocked(m, pos)
 }
 
-// watchLocked tells those who write whether anybody waits for their progress. r.mu
-// must be held.
+// watchLocked tells those who write whether to report progress. r.mu must be held.
 func (r *room) watchLocked() {
 	r.watched.Store(r.held || r.flushes > 0)
 }

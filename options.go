@@ -101,67 +101,66 @@ func (m maxMessage) limit() int {
 	return int(m)
 }
 
-// WithMaxMessage sets the longest payload, of a name or of a message, that this
-// end reads or sends, in bytes. A peer that announces a longer one is
-// disconnected with [ErrFrameTooLarge] before any of it is read.
+// WithMaxMessage sets the longest payload, of a name or of a message, that this end
+// reads or sends, in bytes. A server disconnects a peer that announces a longer one
+// with [ErrFrameTooLarge], before any of it is read; a client's [Conn.Receive] returns
+// that error.
 //
-// The default, and zero, is [DefaultMaxMessage], 1 MiB. Negative is no limit
-// but the protocol's own of 9,999,999,999 bytes: a peer can then make this end
-// hold as much as it cares to send.
+// The default, and zero, is [DefaultMaxMessage], 1 MiB. Negative is no limit but the
+// protocol's own of 9,999,999,999 bytes: this end then holds as much as a peer sends.
 func WithMaxMessage(bytes int) Option { return maxMessage(bytes) }
 
-// WithHandshakeTimeout sets how long a connection may take until the whole of
-// its name has arrived, a TLS handshake included. One that takes longer is
-// closed; the error matches [os.ErrDeadlineExceeded].
+// WithHandshakeTimeout sets how long a connection may take until the whole of its name
+// has arrived, a TLS handshake included. A connection that takes longer is closed. The
+// error matches [os.ErrDeadlineExceeded].
 //
-// The default, and zero, is [DefaultHandshakeTimeout], 10 seconds. Negative is
-// no limit.
+// The default, and zero, is [DefaultHandshakeTimeout], 10 seconds. Negative is no limit.
 func WithHandshakeTimeout(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		c.handshakeTimeout = max(cmp.Or(d, DefaultHandshakeTimeout), 0)
 	})
 }
 
-// WithWriteTimeout sets how long a member may take nothing at all of what it is
-// owed. The clock starts again with each byte its connection accepts, however
-// much is owed (on TLS with each record of at most 16 KiB). It is looked at when
-// this time is up, so that a member that took a part and then nothing has up to
-// twice as long. A member that takes longer is disconnected; the error matches
-// both [ErrSlowConsumer] and [os.ErrDeadlineExceeded].
+// WithWriteTimeout sets how long a member may take nothing at all of what it is owed.
+// The time starts again with each byte that its connection accepts (over TLS with each
+// record of at most 16 KiB). It is checked when it is up, so that a member that took a
+// part and then nothing has up to twice as long. A member that takes longer is
+// disconnected. The error matches both [ErrSlowConsumer] and [os.ErrDeadlineExceeded].
 //
 // Over TCP on Linux this is also how long a peer may leave what was sent to it
-// unacknowledged: one that has vanished is noticed when it is owed something.
+// unacknowledged, so a peer that has vanished is noticed when it is owed something.
 //
-// The default, and zero, is [DefaultWriteTimeout], 30 seconds. Negative is no
-// limit: a member that stops reading then stays until it is a whole backlog
-// behind.
+// The default, and zero, is [DefaultWriteTimeout], 30 seconds. Negative is no limit: a
+// member that stops reading then stays until it is a whole backlog behind.
 func WithWriteTimeout(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		c.writeTimeout = max(cmp.Or(d, DefaultWriteTimeout), 0)
 	})
 }
 
-// WithIdleTimeout sets how long a member may send nothing at all. One that is
-// silent for longer is disconnected; the error matches
-// [os.ErrDeadlineExceeded]. What it receives does not count.
+// WithIdleTimeout sets how long a member may send nothing at all, whatever it receives.
+// A member that is silent for longer is disconnected. The error matches
+// [os.ErrDeadlineExceeded].
 //
 // The default, zero and negative are no limit.
 func WithIdleTimeout(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) { c.idleTimeout = max(d, 0) })
 }
 
-// WithBacklog sets how many bytes of the room's messages, names and headers
-// included, a member may be behind. The bytes are held once for the room and not
-// per member. Publishing waits while a member is three quarters of this behind,
-// unless it is far slower than the room; one that is far slower and all of this
-// behind is disconnected with [ErrSlowConsumer].
+// WithBacklog sets how many bytes of the room's messages, names and headers included, a
+// member may be behind. The bytes are held once for the room, not for each member.
+// Publishing waits while a member that is not far slower than the room is three
+// quarters of this behind. A member that is far slower and all of this behind is
+// disconnected with [ErrSlowConsumer].
 //
-// The bound is checked when the room's log grows by a chunk, a 32nd of this but
-// at most 64 KiB, so it is exact to a chunk and what one member published at
-// once, up to 16 messages. Set it to several times the largest message, and to 1 MiB
-// at least. For whom a message is takes memory, too: a log of very short messages
-// takes up to three times this. TCP connections that are wrapped, so that the server cannot bound what their sockets
-// hold, take bytes in bursts of megabytes: leave it at 16 MiB or more for those.
+// The bound is checked when the room's log grows by a chunk, a 32nd of this but at most
+// 64 KiB. So it is exact to a chunk and to what one member publishes at once, up to 16
+// messages. To whom a message goes takes memory as well: a log of very short messages
+// takes up to three times this.
+//
+// Set it to several times the largest message, and to 1 MiB at least. If TCP
+// connections are wrapped, the server cannot bound what their sockets hold, and they
+// take bytes in bursts of megabytes: leave it at 16 MiB or more for those.
 //
 // The default, zero and negative are [DefaultBacklog], 16 MiB.
 func WithBacklog(bytes int) ServerOption {
@@ -173,9 +172,9 @@ func WithBacklog(bytes int) ServerOption {
 	})
 }
 
-// WithLogger sets where the server logs: at Info who joins and leaves and why,
-// at Warn refused connections, slow consumers and failures to accept, at Error
-// hooks that panic, at Debug each message with the beginning of its text.
+// WithLogger sets where the server logs. At Info it logs who joins and leaves and why,
+// at Warn refused connections, slow consumers and failures to accept, at Error hooks
+// that panic, and at Debug each message with the beginning of its text.
 //
 // The default, and nil, is to log nothing.
 func WithLogger(l *slog.Logger) ServerOption {
@@ -187,15 +186,15 @@ func WithLogger(l *slog.Logger) ServerOption {
 	})
 }
 
-// WithNameRule replaces the rule for members' names, [CheckName], which most
-// rules should begin with: without it names may be of any bytes, and as long as
-// messages. A connection for whose name rule returns an error is closed;
-// [ErrNameRejected] wraps that error. A rule cannot keep names unique: it runs
-// before the member is listed, concurrently with those of other connections.
+// WithNameRule replaces [CheckName] as the rule for members' names. Most rules should
+// call CheckName first: without it names may be of any bytes, and as long as messages.
+// If the rule returns an error, the connection is closed, and [ErrNameRejected] wraps
+// that error. A rule cannot keep names unique, since it runs before the member is
+// listed, and concurrently for other connections.
 //
 // The rule runs on the connection's goroutine. It may block, which delays this
-// connection alone, and it may call the server. If it panics, the stack is
-// logged and the connection is closed.
+// connection alone, and it may call the server. If it panics, the stack is logged and
+// the connection is closed.
 //
 // The default, and nil, is CheckName.
 func WithNameRule(rule func(name string) error) ServerOption {
@@ -207,8 +206,8 @@ func WithNameRule(rule func(name string) error) ServerOption {
 	})
 }
 
-// CheckName is the default name rule: valid UTF-8 of 1 to 64 bytes without control
-// characters. The error says what is wrong, and does not repeat the name.
+// CheckName is the default name rule. It accepts valid UTF-8 of 1 to 64 bytes without
+// control characters. The error says what is wrong, and does not repeat the name.
 func CheckName(name string) error {
 	switch {
 	case name == "":
@@ -226,16 +225,16 @@ func CheckName(name string) error {
 	return nil
 }
 
-// WithOnJoin adds a hook that is told of each member once the room lists it and
-// before its first message is passed on. Hooks given more than once run in the
-// order given. The default is none.
+// WithOnJoin adds a hook that runs for each member, once the room lists it and before
+// its first message is published. Several hooks run in the order given. The default is
+// none.
 //
 // The hook runs on the member's own goroutine: calls for different members come
-// concurrently, those for one member in turn. It may block, which holds back the
-// messages of this member and its leaving, and nobody else. It may call the
-// server, and [Server.Close], but [Server.Shutdown] only on a goroutine of its
-// own, since that waits for hooks. If it panics, the stack is logged and the
-// member is disconnected with [ErrHookFailed].
+// concurrently, those for one member in turn. It may block, which delays the messages
+// of this member and its leaving, and nobody else. It may call the server, also
+// [Server.Close]; it must call [Server.Shutdown] on a goroutine of its own, since that
+// waits for hooks. If it panics, the stack is logged and the member is disconnected
+// with [ErrHookFailed].
 func WithOnJoin(hook func(Member)) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		if hook != nil {
@@ -244,18 +243,17 @@ func WithOnJoin(hook func(Member)) ServerOption {
 	})
 }
 
-// WithOnLeave adds a hook that is told of each member that has left, exactly
-// once, when the room no longer lists it and its connection is closed. The
-// error is the reason: nil for a clean goodbye (the end of the stream between
+// WithOnLeave adds a hook that runs exactly once for each member that has left, when the
+// room no longer lists it and its connection is closed. The error is the reason, to be
+// matched with [errors.Is]: nil for a clean goodbye (the end of the stream between
 // frames), [ErrServerClosed] for the server's own end, [ErrSlowConsumer],
-// [ErrBadHeader], [io.ErrUnexpectedEOF] and so on, to be matched with
-// [errors.Is]. Hooks given more than once run in the order given. The default
-// is none.
+// [ErrBadHeader], [io.ErrUnexpectedEOF] and so on. Several hooks run in the order given.
+// The default is none.
 //
-// The hook runs on the member's own goroutine, after its [WithOnJoin] hooks:
-// calls for different members come concurrently. It may block, which delays
-// [Server.Shutdown] and nobody else. It may call the server, as in
-// [WithOnJoin]. If it panics, the stack is logged.
+// The hook runs on the member's own goroutine, after its [WithOnJoin] hooks. Calls for
+// different members come concurrently. It may block, which delays [Server.Shutdown] and
+// nobody else. It may call the server as a join hook may. If it panics, the stack is
+// logged.
 func WithOnLeave(hook func(Member, error)) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		if hook != nil {

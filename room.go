@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"container/list"
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -13,11 +14,10 @@ import (
 )
 
 const (
-	// maxChunk is the size of a log chunk in bytes, unless a message is longer.
+	// maxChunk is the largest size of a log chunk in bytes, unless a message is longer.
 	maxChunk = 64 << 10
 
-	// chunksPerBacklog is how many chunks a backlog has, unless maxChunk limits
-	// their size.
+	// chunksPerBacklog is how many chunks a backlog has at least.
 	chunksPerBacklog = 32
 )
 
@@ -27,43 +27,51 @@ var errNotMember = errors.New("chatroom: not a member")
 // A room is an append-only log of encoded messages and the members that read it,
 // each from a cursor of its own (a [seat]).
 //
-// Publishing appends a message once, whatever the number of members, and sees to
-// it that they are written to: it starts the sweep, which serves those members
-// that can be written to without waiting, and a writer for each other one that
-// had nothing to write. Publishing waits while the room is held for a slow member.
+// Publishing appends a message once, whatever the number of members. It starts the
+// sweep, which writes to the polled members, and a writer for each other member that
+// had nothing to write. It waits while the room is held for a slow member.
 type room struct {
-	// Fixed after construction.
+	// Fixed after construction. Here and elsewhere in the package a field whose name
+	// ends in Func holds a method. It is bound once, so that using it needs no memory.
 	backlog    int64
-	checkAfter time.Duration                       // how long after a publish to check for vanished peers; zero is never
-	sweepFunc  func()                              // sweep, bound once, so that starting it needs no memory
-	pacedFunc  func(yield func(*pace.Member) bool) // paced, bound once as well
+	checkAfter time.Duration // how long after a publish to check for vanished peers; zero is never
+	sweepFunc  func()
+	pacedFunc  func(yield func(*pace.Member) bool)
 
-	// watched tells whoever writes to report progress under the lock: the room is
+	// watched tells those who write to report progress under the lock: the room is
 	// held or somebody waits until all is written.
 	watched atomic.Bool
 
+	slow atomic.Uint64 // slow consumers so far
+
 	// mu guards the fields below and is never held across I/O or a hook.
-	mu         sync.Mutex
-	log        *journal.Log
-	members    list.List // of *seat, in the order of joining
-	idle       []*seat   // those at rest that a writer is started for; see seat.at
-	swept      []*seat   // those at rest that the sweep writes to; see seat.at
-	sweeping   bool      // the sweep runs
-	departed   []*seat   // removed from swept while the sweep runs; its round may still hold them
-	sweptTo    int64     // up to where the sweep's last round was to write
-	writers    int       // writers that run, also those of members that have left
-	lastID     uint64
-	state      roomState
+	mu      sync.Mutex
+	state   roomState
+	log     *journal.Log
+	members list.List // of *seat, in the order of joining
+	lastID  uint64
+	counts  roomCounts
+
+	// Who writes.
+	polled   []*seat // the polled members at rest, which the sweep writes to
+	unpolled []*seat // the other members at rest, which publishing starts writers for
+	sweeping bool    // the sweep runs
+	sweptTo  int64   // up to where the sweep's last round was to write
+	departed []*seat // removed from polled while the sweep runs; its round may still hold them
+	writers  int     // writers that run, also those of members that have left
+
+	// Who waits.
+	pace      *pace.Law
+	lookTimer *time.Timer     // runs lookAgain; nil until it was needed
+	held      bool            // publishing waits
+	heldAt    time.Time       // since when
+	queue     []chan struct{} // who waits to publish; each takes one token when it may be its turn
+	flushes   int             // how many wait until members are written to
+
+	// Who has vanished.
 	checkTimer *time.Timer // runs checkPeers; nil until it was needed
 	checkSet   bool        // it is running
 	checksLeft int         // how many checks are due after what was published last
-	pace       *pace.Law
-	held       bool            // publishing waits
-	heldAt     time.Time       // since when
-	again      *time.Timer     // looks at the pace; nil until it was needed
-	queue      []chan struct{} // who waits to publish; each takes one token when it may be its turn
-	flushes    int             // how many wait until members are written to
-	counts     roomCounts
 
 	// sweeper counts the goroutine that runs sweep: none or one. Add is called
 	// under mu, and not once the room is closed or empty for good.
@@ -73,15 +81,15 @@ type room struct {
 type roomState uint8
 
 const (
-	roomOpen   roomState = iota // members join, and whoever may publishes
-	roomEnding                  // members' messages are still published; nothing is held, nobody joins, the program publishes nothing
+	roomOpen   roomState = iota // members join, members and the program publish
+	roomEnding                  // nobody joins, only members publish, and nothing is held
 	roomClosed                  // nothing is published
 )
 
-// roomCounts is what Stats tells of a room.
+// roomCounts are a room's part of Stats.
 type roomCounts struct {
-	messages, bytes, slow, holds uint64
-	held                         time.Duration // without the hold that goes on
+	messages, bytes, holds uint64
+	holdTime               time.Duration // without the current hold
 }
 
 func newRoom(backlog int64, checkAfter time.Duration) *room {
@@ -95,7 +103,7 @@ func newRoom(backlog int64, checkAfter time.Duration) *room {
 	return r
 }
 
-// join lists m, from the end of the log on.
+// join lists m, which receives what is appended from here on.
 func (r *room) join(m *seat) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -103,7 +111,7 @@ func (r *room) join(m *seat) error {
 	case r.state != roomOpen:
 		return ErrServerClosed
 	case m.state == seatLeft:
-		return errNotMember // who ended the connection has told why, and its leave has passed
+		return errNotMember // the connection has ended, and the session knows why
 	}
 	r.lastID++
 	m.ID, m.JoinedAt = r.lastID, time.Now()
@@ -113,8 +121,7 @@ func (r *room) join(m *seat) error {
 	return nil
 }
 
-// leave takes m off the list, if it is there. Afterwards no writer is started for
-// it, and it does not join.
+// leave takes m off the list. If m has not joined yet, it never does.
 func (r *room) leave(m *seat) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,7 +129,7 @@ func (r *room) leave(m *seat) {
 	r.lookIfHeldLocked() // it may have been waited for
 }
 
-// removeLocked takes m off the list and out of all accounts. r.mu must be held.
+// removeLocked is leave without looking at the pace. r.mu must be held.
 func (r *room) removeLocked(m *seat) {
 	if m.state == seatLeft {
 		return
@@ -132,10 +139,9 @@ func (r *room) removeLocked(m *seat) {
 		m.elem = nil
 	}
 	r.moveLocked(m, seatLeft)
-	r.tellWaitersLocked(m, r.log.End())
+	r.wakeWaitersLocked(m, r.log.End())
 }
 
-// list returns a snapshot of the members in the order of joining.
 func (r *room) list() []Member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -146,7 +152,7 @@ func (r *room) list() []Member {
 	return all
 }
 
-// seatsLocked returns the members in the order of joining. r.mu must be held.
+// seatsLocked returns a copy of the list, in the order of joining. r.mu must be held.
 func (r *room) seatsLocked() []*seat {
 	all := make([]*seat, 0, r.members.Len())
 	for e := r.members.Front(); e != nil; e = e.Next() {
@@ -155,30 +161,27 @@ func (r *room) seatsLocked() []*seat {
 	return all
 }
 
-// end stops joins and the program's publishing, and lets waiting members publish.
-func (r *room) end() { r.advance(roomEnding) }
-
-// close stops all publishing.
-func (r *room) close() { r.advance(roomClosed) }
-
-func (r *room) advance(to roomState) {
+// endTo moves the room to a later state, unless it has passed it, and wakes those
+// who wait to publish.
+func (r *room) endTo(state roomState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state = max(r.state, to)
+	r.state = max(r.state, state)
 	r.holdLocked(false)
+	r.stopLookingLocked()
 	for _, turn := range r.queue {
 		signal(turn)
 	}
 }
 
-// A publisher is whoever publishes. Once Done is closed it does not wait any
-// more. A context is one.
-type publisher interface{ Done() <-chan struct{} }
+// A doner says when to stop waiting: once Done is closed. Contexts and sessions are
+// doners.
+type doner interface{ Done() <-chan struct{} }
 
-// publish appends m's messages, in order, for everyone but m. It waits while the
-// room is held, even if the peer has hung up: what was read whole is passed on. It
-// fails once the server has disconnected m. It reports whether it has waited, and
-// keeps none of the slices.
+// publish appends m's messages, in order, for everyone but m, and keeps none of the
+// slices. It waits while the room is held, even if the peer has hung up: what was
+// read whole is passed on. It fails once the server has disconnected m. It reports
+// whether it has waited.
 func (r *room) publish(m *seat, messages [][]byte) (waited bool, err error) {
 	r.mu.Lock()
 	waited, ok := r.enterLocked(m.owner)
@@ -189,35 +192,35 @@ func (r *room) publish(m *seat, messages [][]byte) (waited bool, err error) {
 	case !ok || m.elem == nil:
 		r.passTurnLocked()
 		r.mu.Unlock()
-		return waited, errNotMember // whoever took it off the list has told the session why
+		return waited, errNotMember // it was disconnected, and the session knows why
 	}
 	r.appendAndUnlock(m.ID, m.prefix, messages...)
 	return waited, nil
 }
 
-// broadcast appends one message for everyone. It waits while the room is held, and
-// reports false when p was done first.
-func (r *room) broadcast(p publisher, prefix, body []byte) (published bool, err error) {
+// broadcast appends one message for everyone. It waits while the room is held, unless
+// ctx ends.
+func (r *room) broadcast(ctx context.Context, prefix, body []byte) error {
 	r.mu.Lock()
-	_, ok := r.enterLocked(p)
+	_, ok := r.enterLocked(ctx)
 	if r.state != roomOpen || !ok {
 		r.passTurnLocked()
 		closed := r.state != roomOpen
 		r.mu.Unlock()
 		if closed {
-			err = ErrServerClosed
+			return ErrServerClosed
 		}
-		return false, err
+		return ctx.Err()
 	}
 	r.appendAndUnlock(0, prefix, body)
-	return true, nil
+	return nil
 }
 
-// enterLocked waits until p may publish: the room is not held, and it is p's turn
-// among those who wait, first come, first served. When the room ends all may. waited
-// says whether it has waited; ok is false if p was done first. r.mu must be held; it
-// is released meanwhile.
-func (r *room) enterLocked(p publisher) (waited, ok bool) {
+// enterLocked waits until caller may publish: the room is not held, and all who came
+// before have published. When the room ends all may. It reports whether it has
+// waited; ok is false if caller was done first. r.mu must be held, and is released
+// while it waits.
+func (r *room) enterLocked(caller doner) (waited, ok bool) {
 	if r.state != roomOpen || !r.held && len(r.queue) == 0 {
 		return false, true
 	}
@@ -227,7 +230,7 @@ func (r *room) enterLocked(p publisher) (waited, ok bool) {
 		r.mu.Unlock()
 		select {
 		case <-turn:
-		case <-p.Done():
+		case <-caller.Done():
 			ok = false
 		}
 		r.mu.Lock()
@@ -252,9 +255,9 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// appendAndUnlock alone appends to the log: messages, each behind prefix, for
-// everyone but the sender, zero being the program. r.mu must be held; it is released
-// before writers are started.
+// appendAndUnlock appends messages to the log, each behind prefix, for everyone but
+// the sender. A sender of zero is the program. Nothing else appends. r.mu must be
+// held; it is released before goroutines are started.
 func (r *room) appendAndUnlock(sender uint64, prefix []byte, messages ...[]byte) {
 	start, from := r.log.Cursor(), r.log.End()
 	audience := journal.Except(sender)
@@ -267,11 +270,11 @@ func (r *room) appendAndUnlock(sender uint64, prefix []byte, messages ...[]byte)
 	r.counts.messages += uint64(len(messages))
 	r.counts.bytes += uint64(r.log.End() - from)
 	var woken *[]*seat
-	if len(r.idle) > 0 {
+	if len(r.unpolled) > 0 {
 		woken = seatLists.Get().(*[]*seat)
 		*woken = r.wakeLocked((*woken)[:0], audience, start)
 	}
-	startSweep := len(r.swept) > 0 && !r.sweeping
+	startSweep := len(r.polled) > 0 && !r.sweeping
 	if startSweep {
 		r.sweeping = true
 		r.sweeper.Add(1)
@@ -292,7 +295,7 @@ func (r *room) appendAndUnlock(sender uint64, prefix []byte, messages ...[]byte)
 	}
 	for i, m := range *woken {
 		(*woken)[i] = nil
-		go m.writerFunc()()
+		m.startWriter()
 	}
 	seatLists.Put(woken)
 }
@@ -300,12 +303,12 @@ func (r *room) appendAndUnlock(sender uint64, prefix []byte, messages ...[]byte)
 // seatLists holds *[]*seat, so that publishing needs no memory once warm.
 var seatLists = sync.Pool{New: func() any { return new([]*seat) }}
 
-// wakeLocked gives each member that is idle and belongs to the audience a writer
-// that begins at start, and appends it to woken for the caller to start. r.mu must
-// be held.
+// wakeLocked moves the unpolled members at rest that belong to the audience to
+// seatWriting, with cursors at start, and appends them to woken. The caller starts
+// their writers. r.mu must be held.
 func (r *room) wakeLocked(woken []*seat, audience journal.Audience, start journal.Cursor) []*seat {
-	for i := len(r.idle) - 1; i >= 0; i-- {
-		if m := r.idle[i]; audience.Includes(m.ID) {
+	for i := len(r.unpolled) - 1; i >= 0; i-- { // backwards, since moving one takes it from the list
+		if m := r.unpolled[i]; audience.Includes(m.ID) {
 			m.cur = start
 			m.pos.Store(start.Pos())
 			r.moveLocked(m, seatWriting)
@@ -315,25 +318,18 @@ func (r *room) wakeLocked(woken []*seat, audience journal.Audience, start journa
 	return woken
 }
 
-// countSlow counts a member that took nothing for too long.
-func (r *room) countSlow() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.counts.slow++
-}
-
 // stats fills in the room's part of st.
 func (r *room) stats(st *Stats) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	st.Members = r.members.Len()
 	st.Joined = r.lastID
-	st.SlowConsumers = r.counts.slow
+	st.SlowConsumers = r.slow.Load()
 	st.Messages = r.counts.messages
 	st.Bytes = r.counts.bytes
 	st.Holds = r.counts.holds
 	st.Held = r.held
-	st.HoldTime = r.counts.held
+	st.HoldTime = r.counts.holdTime
 	if r.held {
 		st.HoldTime += time.Since(r.heldAt)
 	}

@@ -11,28 +11,26 @@ import (
 	"example.com/chatroom/internal/transport"
 )
 
-// lingerTimeout is how long a member is still read after writing to it has failed,
-// not counting the time in which its messages wait.
-const lingerTimeout = 500 * time.Millisecond
+// lastReadsTimeout is how long a member is still read after writing to it has failed.
+// The time in which its messages wait to be published does not count.
+const lastReadsTimeout = 500 * time.Millisecond
 
 // ErrNameRejected reports a connection whose name the name rule refused. The
 // error that wraps it quotes the name.
 var ErrNameRejected = errors.New("chatroom: name rejected")
 
-// A session is one connection on the server's side. One goroutine at a time
-// leads it: enter makes the handshake and lists the member, stay reads its
-// messages and tears all down. The seat's writer runs only while the member is
-// owed something; a closer, closeConn, runs once. Both end before the session
-// does.
+// A session is one connection on the server's side. One goroutine at a time leads it:
+// enter makes the handshake and lists the member, stay reads its messages and tears
+// all down. The seat's writer and closeConn run beside it, and end before it.
 type session struct {
 	// Fixed after construction, but for what the handshake and the join set.
 	seat
 	srv *Server
 	nc  net.Conn
 
-	// The leading goroutine owns these.
+	// Owned by the leading goroutine.
 	in       frameReader
-	lastByte int64 // limit on the bytes read from a deaf member whose messages wait; zero until they do
+	maxTotal int64 // how many bytes may be read before last reads get no more time; zero is not set yet
 
 	// closer counts the goroutine that closes the connection.
 	closer sync.WaitGroup
@@ -42,16 +40,15 @@ type session struct {
 	state    sessionState
 	reason   error         // why it is hanging up
 	writeErr error         // why nothing more is written
-	readBy   time.Time     // when deaf: until when it is read
+	readBy   time.Time     // until when it is read after writeErr
 	gone     chan struct{} // closed when it hangs up; made when somebody waits for it
 }
 
 type sessionState uint8
 
 const (
-	sessionNew       sessionState = iota // it is not admitted yet; the server's end drops it at once
+	sessionNew       sessionState = iota // its name is not known yet; the server's end drops it at once
 	sessionAdmitted                      // it is a member, or about to be; the server's end waits until it has what it is owed
-	sessionDeaf                          // writing has failed; what the member had sent before is still read, for a moment
 	sessionHangingUp                     // this end has ended the connection
 )
 
@@ -63,8 +60,8 @@ func newSession(srv *Server, nc net.Conn) *session {
 	return s
 }
 
-// moveLocked moves the session to a later state, and reports false if it is there
-// or has passed it. s.mu must be held.
+// moveLocked moves the session to a later state. It reports false if it is there or
+// has passed it. s.mu must be held.
 func (s *session) moveLocked(to sessionState) bool {
 	if s.state >= to {
 		return false
@@ -79,22 +76,20 @@ func (s *session) moveLocked(to sessionState) bool {
 	return true
 }
 
-// admit moves the session on when its name is good, unless it is hanging up.
 func (s *session) admit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.moveLocked(sessionAdmitted)
 }
 
-// isStranger reports whether the session is not admitted yet.
-func (s *session) isStranger() bool {
+func (s *session) isNew() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state == sessionNew
 }
 
-// abort implements owner: it ends the connection with reason, and reports whether
-// it was not ending already. Anyone may call it.
+// abort ends the connection with reason, and reports whether it was the first to. It
+// is safe for concurrent use.
 func (s *session) abort(reason error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,7 +99,7 @@ func (s *session) abort(reason error) bool {
 	return s.moveLocked(sessionHangingUp)
 }
 
-// Done implements publisher.
+// Done returns a channel that is closed when this end has ended the connection.
 func (s *session) Done() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,9 +112,9 @@ func (s *session) Done() <-chan struct{} {
 	return s.gone
 }
 
-// closeConn closes the connection, on a goroutine of its own.
+// closeConn runs on a goroutine of its own.
 func (s *session) closeConn() {
-	s.room.leave(&s.seat) // first, so that a peer that finds itself hung up on is not listed
+	s.room.leave(&s.seat) // first, since a peer that sees the end must not be listed
 	s.mu.Lock()
 	slow := errors.Is(s.reason, ErrSlowConsumer)
 	s.mu.Unlock()
@@ -130,56 +125,60 @@ func (s *session) closeConn() {
 	}
 }
 
-// writeFailed implements owner. A slow consumer is disconnected. Any other
-// failure says that the peer has gone, maybe with messages and a clean goodbye
-// sent before, so those are read, for a moment.
+// writeFailed ends the session of a slow consumer. After any other error the peer has
+// gone. It may have sent messages and a clean goodbye before, so it is still read, for
+// a moment.
 func (s *session) writeFailed(err error) {
 	if errors.Is(err, transport.ErrStalled) {
 		if s.abort(fmt.Errorf("%w: %w", ErrSlowConsumer, err)) {
-			s.room.countSlow()
+			s.room.slow.Add(1)
 		}
 		return
 	}
 	s.mu.Lock()
 	s.writeErr = fmt.Errorf("chatroom: write message: %w", err)
-	s.moveLocked(sessionDeaf)
 	s.mu.Unlock()
-	s.listen()
+	s.extendLastReads()
 }
 
-// listen gives a deaf member lingerTimeout more for what it had sent before.
-func (s *session) listen() {
+// extendLastReads gives a member that cannot be written to any more lastReadsTimeout
+// from now to be read.
+func (s *session) extendLastReads() {
 	s.mu.Lock()
-	s.readBy = time.Now().Add(lingerTimeout)
+	s.readBy = time.Now().Add(lastReadsTimeout)
 	s.mu.Unlock()
 	s.limitLastReads()
 }
 
-// limitLastReads bounds the reads of a deaf member, and reports whether it is one.
-func (s *session) limitLastReads() bool {
+// limitLastReads sets the read deadline of a member that cannot be written to any
+// more.
+func (s *session) limitLastReads() {
 	s.mu.Lock()
-	deaf, readBy := s.writeErr != nil, s.readBy
+	failed, readBy := s.writeErr != nil, s.readBy
 	s.mu.Unlock()
-	if deaf {
+	if failed {
 		s.conn.SetReadDeadline(readBy)
 	}
-	return deaf
 }
 
-// run serves a connection of a listener's. It ends when the connection has ended
-// or, once that is a member's, has been handed over to stay.
+func (s *session) hasWriteFailed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writeErr != nil
+}
+
+// run serves a connection of a listener's. It returns when the connection has ended,
+// or once stay serves it.
 func (s *session) run() {
 	if s.enter() == nil {
-		// A goroutine that has never called deep has a small stack, and this is
-		// the one that is there for every idle member. Hooks and the log tell
-		// why it ends.
+		// This goroutine is there for every idle member. A new one has a small
+		// stack. Hooks and the log tell why it ends.
 		go func() { _ = s.stay() }()
 	}
 }
 
-// enter makes the handshake and lists the member. If it fails, or a hook ends
-// the goroutine as a failed test does, nothing is left of the session, and the
-// error says why.
+// enter makes the handshake and lists the member. If it fails, or a hook ends the
+// goroutine, nothing is left of the session.
 func (s *session) enter() (err error) {
 	joined := false
 	err = ErrHookFailed // if a hook ends the goroutine
@@ -204,10 +203,10 @@ func (s *session) enter() (err error) {
 	}
 	joined = true
 	s.srv.log(slog.LevelInfo, "accepted", s.attrs()...)
-	return s.tellJoin()
+	return s.runJoinHooks()
 }
 
-// handshake reads the member's name.
+// handshake reads the member's name and admits the member.
 func (s *session) handshake() error {
 	name, ok, err := s.in.next()
 	for ; !ok && err == nil; name, ok, err = s.in.next() {
@@ -229,20 +228,20 @@ func (s *session) handshake() error {
 		return fmt.Errorf("%w: %.100q: %w", ErrNameRejected, s.Name, ruling)
 	}
 	s.conn.SetReadDeadline(time.Time{})
-	return s.srv.admit(s)
+	return s.srv.unlessClosing(s.admit) // from here on the server's end is graceful to it
 }
 
 // refuse ends a connection that was never a member.
 func (s *session) refuse(err error) error {
 	defer s.srv.unregister(s)
-	s.srv.countRefused() // before the peer can see that it is
+	s.srv.refused.Add(1) // before the peer can see that it is
 	err = s.finish(err)
 	s.srv.log(slog.LevelWarn, "refused", slog.Any("remote", s.RemoteAddr), slog.Any("reason", err))
 	return err
 }
 
-// stay passes on what the member sends until it goes, and returns why when
-// nothing is left of the session.
+// stay publishes what the member sends until it goes. When nothing is left of the
+// session it returns why.
 func (s *session) stay() error {
 	reason := s.readLoop()
 	if reason == ErrServerClosed {
@@ -251,20 +250,19 @@ func (s *session) stay() error {
 	return s.leave(reason)
 }
 
-// drain waits during the server's shutdown until the member has been written all that
-// it is owed. Nothing is published any more once sealed is closed.
+// drain waits, during the server's shutdown, until the member has been written all
+// that it is owed, and says goodbye.
 func (s *session) drain() {
 	select {
-	case <-s.srv.sealed:
+	case <-s.srv.sealed: // nothing more is published
 	case <-s.Done():
 		return
 	}
-	if s.room.awaitWritten(&s.seat, s.room.published(), s) && !s.limitLastReads() {
+	if s.room.awaitWritten(&s.seat, s.room.logEnd(), s) && !s.hasWriteFailed() {
 		s.conn.Goodbye()
 	}
 }
 
-// leave ends a member's session.
 func (s *session) leave(reason error) error {
 	defer s.srv.unregister(s)
 	reason = s.finish(reason)
@@ -276,18 +274,18 @@ func (s *session) leave(reason error) error {
 		attrs = append(attrs, slog.Any("reason", reason))
 	}
 	s.srv.log(level, "closed", attrs...)
-	s.tellLeave(reason)
+	s.runLeaveHooks(reason)
 	return reason
 }
 
 // finish takes the member off the list, closes the connection and waits for the
-// session's other goroutines. It returns why the session has ended: a failed write
-// counts more than what a read made of it afterwards, but less than a clean goodbye
-// or the server's end; a reset counts more than a goodbye.
+// session's other goroutines. It returns why the session has ended. A failed write
+// counts more than the reads after it, but less than a clean goodbye or the server's
+// end. A reset counts more than a goodbye.
 func (s *session) finish(reason error) error {
 	s.room.leave(&s.seat)
 	if reason == nil {
-		if reset := s.conn.Reset(); reset != nil {
+		if reset := s.conn.WriteReset(); reset != nil {
 			reason = fmt.Errorf("chatroom: write message: %w", reset)
 		}
 	} else {

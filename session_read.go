@@ -11,29 +11,27 @@ import (
 )
 
 const (
-	// publishBatch is how many messages are published under one lock.
+	// publishBatch is how many messages are published under one lock at most.
 	publishBatch = 16
 
-	// maxLastBytes is how much of what a member sent before writing to it failed is
-	// waited for while it is held, in bytes: more than the sockets of a connection
-	// mostly buffer.
+	// maxLastBytes is how many bytes of a member that cannot be written to any more
+	// are waited for while they are held: more than sockets mostly buffer.
 	maxLastBytes = 8 << 20
 
-	// maxLogged is how much of a message's text is logged, in bytes.
+	// maxLogged is how many bytes of a message's text are logged.
 	maxLogged = 256
 )
 
-// readLoop publishes what the member sends until the connection ends, and
-// returns why: nil for a clean goodbye.
+// readLoop publishes what the member sends until the connection ends, and returns
+// why. A clean goodbye is nil.
 //
-// It is careful with its stack, and that of what it calls before the first
-// message, because there is one for every idle member.
+// Up to the first message it uses little stack, since it runs for every idle member.
 func (s *session) readLoop() error {
-	if !s.srv.startReading() {
-		return ErrServerClosed
+	if err := s.srv.unlessClosing(func() { s.srv.reading.Add(1) }); err != nil {
+		return err
 	}
-	if s.limitLastReads() {
-		s.listen() // anew, since writing has failed while a join hook ran
+	if s.hasWriteFailed() { // while a join hook ran
+		s.extendLastReads()
 	}
 	err := s.readMessages()
 	s.srv.reading.Done()
@@ -47,8 +45,8 @@ func (s *session) readMessages() error {
 			if err != nil {
 				return err
 			}
-			if waited && s.limitLastReads() {
-				s.listenLonger()
+			if waited && s.hasWriteFailed() {
+				s.extendAfterWait()
 			}
 		}
 		if idle := s.srv.cfg.idleTimeout; idle > 0 {
@@ -61,14 +59,14 @@ func (s *session) readMessages() error {
 	}
 }
 
-// listenLonger is listen after messages of the member's had to wait. One that has
-// sent more since than a connection may have had under way gets no more time.
-func (s *session) listenLonger() {
-	if s.lastByte == 0 {
-		s.lastByte = s.in.total + maxLastBytes
+// extendAfterWait is extendLastReads after messages of the member's had to wait. A
+// member that has sent more than maxLastBytes since the first wait gets no more time.
+func (s *session) extendAfterWait() {
+	if s.maxTotal == 0 {
+		s.maxTotal = s.in.total + maxLastBytes
 	}
-	if s.in.total <= s.lastByte {
-		s.listen()
+	if s.in.total <= s.maxTotal {
+		s.extendLastReads()
 	}
 }
 
@@ -85,8 +83,8 @@ func (s *session) readError(err error) error {
 	}
 }
 
-// publishBuffered publishes the messages of which the last byte has been read, and
-// reports whether that had to wait.
+// publishBuffered publishes the messages that have been read whole, and reports whether
+// that had to wait.
 func (s *session) publishBuffered() (waited bool, err error) {
 	var batch [publishBatch][]byte
 	for {
@@ -101,8 +99,8 @@ func (s *session) publishBuffered() (waited bool, err error) {
 		}
 		if n > 0 {
 			s.logMessages(batch[:n])
-			held, err := s.room.publish(&s.seat, batch[:n])
-			if waited = waited || held; err != nil {
+			batchWaited, err := s.room.publish(&s.seat, batch[:n])
+			if waited = waited || batchWaited; err != nil {
 				return waited, err
 			}
 		}

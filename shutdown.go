@@ -7,18 +7,16 @@ import (
 	"sync"
 )
 
-// Shutdown ends the server gracefully: it stops accepting and reading, writes
-// out what the members are owed, closes their connections, and returns when the
-// last leave hook has. Connections that are no members yet are closed at once.
-// When ctx ends first, it closes the rest like [Server.Close] and returns
-// ctx.Err().
+// Shutdown ends the server gracefully. It stops accepting and reading, writes out what
+// the members are owed, closes their connections, and returns when the last leave hook
+// has. Connections that are no members yet are closed immediately. When ctx ends
+// first, it closes the rest like [Server.Close] and returns ctx.Err().
 //
-// A member that takes what it is owed slowly keeps it for as long as it takes
-// anything within each write timeout: give it a ctx that ends.
+// A member that takes what it is owed slowly can keep Shutdown for as long as it takes
+// anything within each write timeout. Give Shutdown a ctx that ends.
 //
-// It may be called more than once, also at the same time. It waits for hooks that
-// are running, so a hook that is to end the server gracefully calls it on a
-// goroutine of its own.
+// It may be called more than once, and is safe for concurrent use. It waits for hooks
+// that are running, so a hook calls it on a goroutine of its own.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.beginEnd()
 	select {
@@ -35,10 +33,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close ends the server at once: it closes all listeners and connections,
-// whatever the members are owed, and returns. Leave hooks are still told, each
-// on its member's goroutine; [Server.Shutdown], also after Close, waits for
-// them. It may be called more than once, also by a hook, and always returns nil.
+// Close ends the server immediately. It closes all listeners and connections, whatever
+// the members are owed, and returns. Leave hooks still run, each on its member's
+// goroutine; [Server.Shutdown], also after Close, waits for them. Close may be called
+// more than once, also by a hook, and always returns nil.
 func (s *Server) Close() error {
 	listeners := s.beginEnd()
 	s.abortAll()
@@ -50,7 +48,7 @@ func (s *Server) Close() error {
 
 // abortAll ends all connections, and all publishing.
 func (s *Server) abortAll() {
-	s.room.close()
+	s.room.endTo(roomClosed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sess := range s.sessions {
@@ -58,20 +56,21 @@ func (s *Server) abortAll() {
 	}
 }
 
-// beginEnd stops accepting, joining, reading and broadcasting, and drops the
-// connections that are no members. It returns the listeners that are not closed.
+// beginEnd stops accepting, joining, reading and broadcasting, and closes the
+// connections that are no members yet. It returns the listeners that may still be
+// open.
 func (s *Server) beginEnd() (listeners []*onceCloser) {
 	s.mu.Lock()
 	begins := !s.closing
 	if begins {
 		s.closing = true
 		close(s.ending)
-		s.room.end() // first, so that nothing is published once sealed
+		s.room.endTo(roomEnding) // before sealed is closed
 	}
 	listeners = slices.Collect(maps.Keys(s.listeners))
 	var members []*session
 	for sess := range s.sessions {
-		if sess.isStranger() {
+		if sess.isNew() {
 			sess.abort(ErrServerClosed)
 		} else {
 			members = append(members, sess)
@@ -87,12 +86,12 @@ func (s *Server) beginEnd() (listeners []*onceCloser) {
 	return listeners
 }
 
-// end closes the listeners and sees to it that what follows the server's end
-// follows. It runs on a goroutine of its own until nothing is left of the server.
+// end closes the listeners and waits until nothing is left of the server. It runs on a
+// goroutine of its own.
 func (s *Server) end(listeners []*onceCloser) {
 	var closing sync.WaitGroup
 	for _, c := range listeners {
-		closing.Go(func() { _ = c.close() }) // which may wait
+		closing.Go(func() { _ = c.close() }) // each may wait
 	}
 	s.reading.Wait()
 	close(s.sealed)

@@ -7,34 +7,31 @@ import (
 )
 
 const (
-	// sweepShare is for how many members a sweep has one helper.
-	sweepShare = 128
+	// A round has a helper for each membersPerHelper members.
+	membersPerHelper = 128
 
-	// sweepStride is how many members one of them takes at a time.
+	// sweepStride is how many members a goroutine of a round takes at a time.
 	sweepStride = 32
 
-	// sweepQuantum is how many bytes a visit writes, give or take a chunk, before
-	// it is the next member's turn. Without it a fast reader could keep a visit going
-	// for as long as others publish.
+	// sweepQuantum is how many bytes a visit writes, give or take a chunk. Without it
+	// a fast reader could keep a visit going for as long as others publish.
 	sweepQuantum = 2 * maxChunk
 )
 
-// sweep writes what is owed to the swept members, each in turn and without
-// waiting for any, until nothing is owed. Publishing starts it, on a goroutine
-// of its own, one at a time. A member that does not take all at once goes to a
-// writer of its own, and comes back when that has caught up.
+// sweep writes what is owed to the polled members at rest, each in turn and without
+// waiting for any, until nothing is owed. Publishing starts it unless it runs. A
+// member that does not take all gets a writer of its own, until it has caught up.
 //
-// Going from member to member beats a writer for each as long as nobody is slow:
-// nothing has to be scheduled to get to the next write, and what is published
-// meanwhile makes those to come longer.
+// As long as nobody is slow this costs less than a writer for each: nothing has to be
+// scheduled to get to the next write, and what is published meanwhile makes the
+// writes to come longer.
 func (r *room) sweep() {
 	defer r.sweeper.Done()
 	round := sweepRounds.Get().(*sweepRound)
 	round.unfinished.Store(false)
 	defer sweepRounds.Put(round)
 	for {
-		// Other members are about to publish what they have sent: the round then needs
-		// fewer writes.
+		// With what other members are about to publish, the round needs fewer writes.
 		runtime.Gosched()
 		if !r.startRound(round) {
 			return
@@ -43,67 +40,61 @@ func (r *room) sweep() {
 	}
 }
 
-// startRound makes a round of the swept members, up to the end of the log, after
-// the one before. If they are owed nothing it reports false, and the sweep must
-// end.
+// startRound makes ready a round up to the end of the log. If nothing is owed it
+// reports false, and the sweep must end.
 func (r *room) startRound(round *sweepRound) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range r.departed {
-		m.retire()
+		m.dropCursor()
 	}
 	clear(r.departed)
 	r.departed = r.departed[:0]
-	// Members at rest are where the last round has left them, or at the end of the
-	// log. A writer's cursor may be anywhere.
+	// A writer's cursor may be anywhere. Without writers, all members are where the
+	// last round has left them, or at the end of the log.
 	switch {
 	case r.writers > 0:
 		r.log.Release()
 	case !round.unfinished.Load():
 		r.log.Reclaim(r.sweptTo)
 	}
-	if (r.sweptTo == r.log.End() && !round.unfinished.Load()) || len(r.swept) == 0 {
+	if (r.sweptTo == r.log.End() && !round.unfinished.Load()) || len(r.polled) == 0 {
 		r.sweeping = false
 		return false
 	}
 	round.unfinished.Store(false)
 	r.sweptTo = r.log.End()
 	round.room, round.upTo = r, r.log.End()
-	round.members = append(round.members, r.swept...)
+	round.members = append(round.members, r.polled...)
 	return true
 }
 
 // A sweepRound visits members once.
 type sweepRound struct {
 	// Fixed while it runs.
-	room    *room
-	members []*seat
-	upTo    int64
-	help    func() // bound once, so that starting it needs no memory
+	room     *room
+	members  []*seat
+	upTo     int64
+	helpFunc func()
 
-	unfinished atomic.Bool // somebody is owed more and would have taken it
-
-	next    atomic.Int64   // index of the first member that nobody has taken
-	helpers sync.WaitGroup // the goroutines that run help
+	unfinished atomic.Bool    // somebody is owed more and would have taken it
+	taken      atomic.Int64   // members[:taken] are visited or being visited
+	helpers    sync.WaitGroup // the goroutines that run help
 }
 
 // sweepRounds holds *sweepRound.
 var sweepRounds = sync.Pool{New: func() any {
 	round := new(sweepRound)
-	round.help = func() {
-		defer round.helpers.Done()
-		round.visitSome()
-	}
+	round.helpFunc = round.help
 	return round
 }}
 
-// run visits all members, on several goroutines if they are so many that one
-// processor would take its time.
+// run visits all members, on several goroutines if there are many.
 func (s *sweepRound) run() {
-	s.next.Store(0)
-	for range min(len(s.members)/sweepShare, runtime.GOMAXPROCS(0)-1) {
+	s.taken.Store(0)
+	for range min(len(s.members)/membersPerHelper, runtime.GOMAXPROCS(0)-1) {
 		s.helpers.Add(1)
-		go s.help()
+		go s.helpFunc()
 	}
 	s.visitSome()
 	s.helpers.Wait()
@@ -111,12 +102,17 @@ func (s *sweepRound) run() {
 	s.members, s.room = s.members[:0], nil
 }
 
+func (s *sweepRound) help() {
+	defer s.helpers.Done()
+	s.visitSome()
+}
+
 // visitSome visits members until all have been taken.
 func (s *sweepRound) visitSome() {
 	runs := runLists.Get().(*runList)
 	defer runLists.Put(runs)
 	for {
-		to := int(s.next.Add(sweepStride))
+		to := int(s.taken.Add(sweepStride))
 		from := to - sweepStride
 		if from >= len(s.members) {
 			return
@@ -129,16 +125,16 @@ func (s *sweepRound) visitSome() {
 	}
 }
 
-// visit writes to m what it is owed, at least up to upTo unless it does not take
-// that much. It reports false if it has left off because it is others' turn.
+// visit writes to m what it is owed, at least up to upTo if it takes that much. It
+// reports false if sweepQuantum was not enough for that.
 func (r *room) visit(m *seat, runs *runList, upTo int64) (finished bool) {
 	for quantum := sweepQuantum; quantum > 0; {
-		owed, n, err := m.writeSome(runs, m.conn.TryWrite)
+		size, n, err := m.writeSome(runs, m.conn.TryWrite)
 		switch {
-		case err != nil || n < owed:
+		case err != nil || n < size:
 			r.leaveSweep(m)
 			return true
-		case owed == 0 || m.cur.Pos() >= upTo:
+		case size == 0 || m.cur.Pos() >= upTo:
 			return true
 		}
 		quantum -= n
@@ -146,19 +142,19 @@ func (r *room) visit(m *seat, runs *runList, upTo int64) (finished bool) {
 	return false
 }
 
-// leaveSweep gives m a writer of its own, if it is still listed. The writer meets
-// an error again.
+// leaveSweep gives m a writer of its own, if it is still listed. After an error, the
+// writer's first write fails as well.
 func (r *room) leaveSweep(m *seat) {
 	r.mu.Lock()
 	listed := m.state == seatAtRest
 	if listed {
 		r.moveLocked(m, seatWriting)
-		r.lookIfHeldLocked() // m counts as blocked now, which may change the verdict
+		r.lookIfHeldLocked() // m counts as blocked now
 	}
 	r.mu.Unlock()
 	if listed {
-		go m.writerFunc()()
+		m.startWriter()
 	} else {
-		m.retire()
+		m.dropCursor()
 	}
 }

@@ -2,13 +2,13 @@ package chatroom
 
 import "time"
 
-// checksPerPublish is how many checks follow what was published last. A peer may
-// vanish just before the first, having answered until then.
+// checksPerPublish is how many checks follow a publish. The first finds nothing wrong
+// with a peer that vanished just before it.
 const checksPerPublish = 2
 
-// checkLaterLocked sets the timer for checkPeers. The system buffers what is
-// written to a peer that has vanished, and tries for a quarter of an hour to send
-// it; the check finds it sooner, where the system can tell. r.mu must be held.
+// checkLaterLocked sets the timer for checkPeers, which finds peers that have
+// vanished, where the system can tell. Writing finds them late: the system buffers
+// what is written, and tries to send it for a quarter of an hour. r.mu must be held.
 func (r *room) checkLaterLocked() {
 	switch {
 	case r.checksLeft == 0 || r.checkSet || r.checkAfter == 0 || r.state == roomClosed:
@@ -23,7 +23,7 @@ func (r *room) checkLaterLocked() {
 }
 
 // checkPeers disconnects the members whose peers have answered nothing for a write
-// timeout. It runs on a goroutine of the timer's.
+// timeout. It runs on a goroutine of checkTimer's.
 func (r *room) checkPeers() {
 	r.mu.Lock()
 	r.checkSet = false

@@ -1,7 +1,6 @@
 // Package journal is an append-only log of bytes. Each unit of it has an audience:
 // everyone, everyone but one reader, or one reader alone. Any number of cursors read
-// it, each from a place of its own, and step over what is not for their reader. It
-// knows bytes and positions, nothing of chat.
+// it, each from a place of its own, and skip what is not for their reader.
 package journal
 
 import (
@@ -19,23 +18,22 @@ const pooledChunk = 64 << 10
 // buffers holds *[pooledChunk]byte.
 var buffers = sync.Pool{New: func() any { return new([pooledChunk]byte) }}
 
-// A Log is a sequence of units of bytes in linked chunks. A unit is never split:
-// one that does not fit the last chunk starts another, so what a cursor sees is
-// always whole units. Positions count the bytes appended, not the room that is
-// left over at the end of chunks.
+// A Log is a sequence of units of bytes in linked chunks. A unit is never split: one
+// that does not fit the last chunk starts another. Positions count the bytes
+// appended, not the space that is left over at the end of chunks.
 //
-// One appender at a time writes it. Cursors read it without a lock, while it is
-// appended to. A chunk that no cursor points to or before is garbage.
+// One goroutine at a time, the appender, calls the methods of a Log. Cursors read it
+// meanwhile, without a lock. A chunk is garbage once no cursor is in it or before it.
 type Log struct {
 	// Fixed after construction.
 	chunkSize int // of a full-grown chunk, in bytes
 
-	// The appender owns these.
+	// Owned by the appender.
 	end    int64 // position after the last byte
 	tail   *chunk
 	fill   int    // bytes in tail
-	marked int    // marks in tail
-	oldest *chunk // the first that Reclaim has not reclaimed; nil unless it is called now and then
+	spans  int    // spans in tail
+	oldest *chunk // the first that Reclaim has not reclaimed; nil if it has not noted one
 }
 
 // New returns an empty log. Its chunks grow to chunkSize bytes, and further only
@@ -52,28 +50,28 @@ type chunk struct {
 	base int64 // position of buf[0] in the log
 	buf  []byte
 
-	// Published in this order, and read in the opposite one, so that whoever sees
-	// bytes also sees their marks.
-	named     atomic.Uint64          // a bit for each reader whom some mark may keep from something
-	marks     atomic.Pointer[[]mark] // in the order of their beginnings; of its full capacity
-	marked    atomic.Int64           // marks[:marked] are published
-	published atomic.Int64           // buf[:published] is published
-	next      atomic.Pointer[chunk]  // set once all of the above is final
+	// Published in this order and read in the opposite one, so that a cursor that
+	// sees bytes also sees their spans.
+	excluded       atomic.Uint64          // a bit for each reader whom some span may exclude
+	spans          atomic.Pointer[[]span] // in the order of their beginnings; as long as its capacity
+	publishedSpans atomic.Int64
+	published      atomic.Int64          // bytes
+	next           atomic.Pointer[chunk] // set once all of the above is final
 }
 
-// A mark says for whom buf[from:to] of a chunk is, and for whom not.
-type mark struct {
+// A span is a part of a chunk, buf[from:to], that is not for everyone.
+type span struct {
 	from, to int
 	audience Audience
 }
 
-// An Audience says for whom something in a log is. The zero value is everyone.
-type Audience uint64 // whose, and onlyFlag if it is for this reader alone; else it is for all others
+// An Audience says for whom a unit of a log is. The zero value is everyone.
+type Audience uint64 // the id of the one excluded or, with onlyFlag, of the one included
 
 const onlyFlag = 1 << 63
 
-// Except returns the audience of everyone but one reader, or, for zero, of
-// everyone. The id of a reader is less than 1<<63.
+// Except returns the audience of everyone but one reader. The id of a reader is not
+// zero, for which the audience is everyone, and less than 1<<63.
 func Except(id uint64) Audience { return Audience(id) }
 
 // Only returns the audience of one reader alone.
@@ -84,21 +82,22 @@ func (a Audience) Includes(id uint64) bool {
 	return a == 0 || (uint64(a)&^onlyFlag == id) == (a&onlyFlag != 0)
 }
 
-// bits returns the bits of a chunk's named that stand for who is not in a.
-func (a Audience) bits() uint64 {
+// excluded returns the bits of chunk.excluded for the readers not in a.
+func (a Audience) excluded() uint64 {
 	if a&onlyFlag != 0 {
 		return ^uint64(0)
 	}
 	return bit(uint64(a))
 }
 
+// bit returns the bit of a reader in chunk.excluded.
 func bit(id uint64) uint64 { return 1 << (id % 64) }
 
 // End returns the position after the last byte.
 func (l *Log) End() int64 { return l.end }
 
-// Append copies one unit, given in parts, to the end of the log, and reports
-// whether that took another chunk. Cursors see it after Publish, or when a later unit
+// Append copies one unit, given in parts, to the end of the log, and reports whether
+// that took another chunk. Cursors see the unit after Publish, or once a later unit
 // takes another chunk.
 func (l *Log) Append(a Audience, parts ...[]byte) (grew bool) {
 	size := 0
@@ -115,52 +114,51 @@ func (l *Log) Append(a Audience, parts ...[]byte) (grew bool) {
 	}
 	l.end += int64(size)
 	if a != 0 {
-		l.mark(mark{from, l.fill, a})
+		l.addSpan(span{from, l.fill, a})
 	}
 	return grew
 }
 
 // grow adds a chunk that holds size bytes.
 func (l *Log) grow(size int) {
-	next := &chunk{base: l.end}
+	c := &chunk{base: l.end}
 	if size = max(size, min(2*len(l.tail.buf), l.chunkSize)); size == pooledChunk {
-		next.buf = buffers.Get().(*[pooledChunk]byte)[:]
+		c.buf = buffers.Get().(*[pooledChunk]byte)[:]
 	} else {
-		next.buf = make([]byte, size)
+		c.buf = make([]byte, size)
 	}
 	l.Publish()
-	l.tail.next.Store(next)
-	l.tail, l.fill, l.marked = next, 0, 0
+	l.tail.next.Store(c)
+	l.tail, l.fill, l.spans = c, 0, 0
 }
 
-// mark adds m to the tail, or to the last mark there if that is of the same
-// audience, ends where m begins, and has not been published.
-func (l *Log) mark(m mark) {
-	var marks []mark
-	if p := l.tail.marks.Load(); p != nil {
-		marks = *p
+// addSpan adds s to the tail, or joins it to the last span there if that is for the
+// same audience, ends where s begins, and has not been published.
+func (l *Log) addSpan(s span) {
+	var spans []span
+	if p := l.tail.spans.Load(); p != nil {
+		spans = *p
 	}
-	if n := l.marked; n > int(l.tail.marked.Load()) && marks[n-1].to == m.from && marks[n-1].audience == m.audience {
-		marks[n-1].to = m.to
+	if n := l.spans; n > int(l.tail.publishedSpans.Load()) && spans[n-1].to == s.from && spans[n-1].audience == s.audience {
+		spans[n-1].to = s.to
 		return
 	}
-	if l.marked == len(marks) {
-		grown := make([]mark, max(8, 2*len(marks)))
-		copy(grown, marks)
-		marks = grown
-		l.tail.marks.Store(&grown)
+	if l.spans == len(spans) {
+		grown := make([]span, max(8, 2*len(spans)))
+		copy(grown, spans)
+		spans = grown
+		l.tail.spans.Store(&grown)
 	}
-	marks[l.marked] = m
-	l.marked++
-	if bits := m.audience.bits(); l.tail.named.Load()&bits != bits {
-		l.tail.named.Or(bits)
+	spans[l.spans] = s
+	l.spans++
+	if bits := s.audience.excluded(); l.tail.excluded.Load()&bits != bits {
+		l.tail.excluded.Or(bits)
 	}
 }
 
-// Reclaim puts the chunks before pos to use again: fresh memory costs more than what
-// is written to it. No cursor may be in them, and nobody may hold their bytes. The
-// first call, and the first after a Release, only notes where to begin. The appender
-// calls it.
+// Reclaim lets the memory of the chunks before pos be used again, since fresh memory
+// costs more than writing to it. No cursor may be in them, and nobody may hold their
+// bytes. The first call, and the first after a Release, only notes where to begin.
 func (l *Log) Reclaim(pos int64) {
 	for c := l.oldest; c != nil && c != l.tail && c.base+c.published.Load() <= pos; c = c.next.Load() {
 		if len(c.buf) == pooledChunk {
@@ -173,36 +171,35 @@ func (l *Log) Reclaim(pos int64) {
 	}
 }
 
-// Release says that what has been appended is not going to be reclaimed: it is
-// garbage when no cursor points to it or before it any more.
+// Release leaves all chunks so far to the garbage collector.
 func (l *Log) Release() { l.oldest = nil }
 
 // Publish shows cursors all that was appended.
 func (l *Log) Publish() {
-	l.tail.marked.Store(int64(l.marked))
+	l.tail.publishedSpans.Store(int64(l.spans))
 	l.tail.published.Store(int64(l.fill))
 }
 
 // Cursor returns a cursor at the end of the log, all of which must be published.
-func (l *Log) Cursor() Cursor { return Cursor{chunk: l.tail, off: l.fill, mark: l.marked} }
+func (l *Log) Cursor() Cursor { return Cursor{chunk: l.tail, off: l.fill, span: l.spans} }
 
-// A Cursor is a place in a Log. It keeps alive the chunk it is in and all after
-// it. The zero Cursor is nowhere, and only to be assigned to. It is used by one
-// goroutine at a time.
+// A Cursor is one reader's place in a Log. It keeps alive the chunk it is in and all
+// after it. The zero Cursor is nowhere, and only to be assigned to. One goroutine at
+// a time uses a Cursor, always with the same reader's id.
 type Cursor struct {
 	chunk *chunk
 	off   int
-	mark  int // marks before it do not concern what is from off on
+	span  int // index of the first span of the chunk that may end after off
 }
 
 // Pos returns the cursor's position in the log.
 func (c *Cursor) Pos() int64 { return c.chunk.base + int64(c.off) }
 
-// Runs appends the next runs of bytes for reader id to dst, one at least unless
-// there is none, until dst is full or they are most bytes. It also returns the cursor
-// after them, and moves c over what is not for id. A cursor is used with one id.
+// Runs appends the next runs of bytes for reader id to dst, which must have room,
+// until dst is full, they are most bytes, or there are no more. It also returns the
+// cursor after them. It moves c only over what is not for id.
 func (c *Cursor) Runs(id uint64, dst [][]byte, most int) (runs [][]byte, after Cursor) {
-	run := c.next(id)
+	run := c.nextRun(id)
 	after = *c
 	for len(run) > 0 {
 		dst = append(dst, run)
@@ -210,7 +207,7 @@ func (c *Cursor) Runs(id uint64, dst [][]byte, most int) (runs [][]byte, after C
 		if most -= len(run); most <= 0 || len(dst) == cap(dst) {
 			break
 		}
-		run = after.next(id)
+		run = after.nextRun(id)
 	}
 	return dst, after
 }
@@ -218,19 +215,19 @@ func (c *Cursor) Runs(id uint64, dst [][]byte, most int) (runs [][]byte, after C
 // Advance moves the cursor by n bytes of the runs for reader id.
 func (c *Cursor) Advance(id uint64, n int) {
 	for n > 0 {
-		step := min(n, len(c.next(id)))
+		step := min(n, len(c.nextRun(id)))
 		c.off += step
 		n -= step
 	}
 }
 
-// next moves the cursor over what is not for reader id, and returns the longest
+// nextRun moves the cursor over what is not for reader id, and returns the longest
 // run of bytes there that is.
-func (c *Cursor) next(id uint64) (run []byte) {
+func (c *Cursor) nextRun(id uint64) (run []byte) {
 	for {
 		next := c.chunk.next.Load() // before published, which is final if there is a next
 		n := int(c.chunk.published.Load())
-		if end := c.stepOver(id, n); c.off < end {
+		if end := c.skip(id, n); c.off < end {
 			return c.chunk.buf[c.off:end]
 		}
 		if next == nil {
@@ -240,23 +237,23 @@ func (c *Cursor) next(id uint64) (run []byte) {
 	}
 }
 
-// stepOver moves the cursor over what is not for reader id in buf[:n], and returns
-// where, from there, that which is for id ends.
-func (c *Cursor) stepOver(id uint64, n int) (end int) {
-	if c.chunk.named.Load()&bit(id) == 0 {
+// skip moves the cursor over what is not for reader id in buf[:n], and returns the
+// end of the run there.
+func (c *Cursor) skip(id uint64, n int) (end int) {
+	if c.chunk.excluded.Load()&bit(id) == 0 {
 		return n
 	}
-	marked := int(c.chunk.marked.Load()) // before marks, which has room for as many
-	for marks := *c.chunk.marks.Load(); c.mark < marked; c.mark++ {
-		m := &marks[c.mark]
+	published := int(c.chunk.publishedSpans.Load()) // before spans, which has room for as many
+	for spans := *c.chunk.spans.Load(); c.span < published; c.span++ {
+		s := &spans[c.span]
 		switch {
-		case m.from >= n:
+		case s.from >= n:
 			return n
-		case m.audience.Includes(id):
-		case m.from > c.off:
-			return m.from
+		case s.audience.Includes(id):
+		case s.from > c.off:
+			return s.from
 		default:
-			c.off = max(c.off, m.to)
+			c.off = max(c.off, s.to)
 		}
 	}
 	return n

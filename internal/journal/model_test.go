@@ -163,7 +163,7 @@ func (m *model) act(choose func(n int) int) {
 		id := readerIDs[choose(len(readerIDs))]
 		audience := []journal.Audience{0, journal.Except(id), journal.Except(id), journal.Only(id)}[choose(4)]
 		sizes := []int{choose(8), choose(1 << choose(m.sizes))}
-		for n := choose(4); n >= 0; n-- { // so that marks coalesce
+		for n := choose(4); n >= 0; n-- { // so that spans are joined
 			m.append(audience, sizes...)
 		}
 	case op == 7 || len(m.readers) == 0:
@@ -267,7 +267,7 @@ func audienceOf(n uint32) journal.Audience {
 }
 
 // Readers read while the log is written. In small chunks they come upon new chunks
-// all the time, in large ones upon lists of marks that grow.
+// all the time, in large ones upon lists of spans that grow.
 func TestConcurrently(t *testing.T) {
 	const units, size = 10_000, 12
 	for _, chunkSize := range []int{5 * size, 256 << 10} {

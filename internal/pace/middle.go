@@ -6,21 +6,22 @@ import (
 )
 
 const (
-	// voteAge keeps members that join and take nothing out of the middle until they
-	// are known to be still.
-	voteAge = 2 * still
+	// voteAfter is how long a member must have been observed to count for the middle.
+	// By then members that have joined and take nothing are known to be still.
+	voteAfter = 2 * still
 
-	// unmeasured is the longest that a middle which was never late is taken to need
-	// for a backlog. A room must be able to wait with such a middle, too.
-	unmeasured = 30 * time.Second
+	// longestBacklog is the longest that a middle which was never late is assumed to
+	// need for a backlog. Without it such a room could wait for a slow member without
+	// end.
+	longestBacklog = 30 * time.Second
 )
 
-// A speed is how fast a member takes bytes while it is late. At other times what it
-// takes shows the demand, the pace of others, or how fast buffers fill.
+// A speed is how fast a member takes bytes while it is late. At other times what a
+// member takes shows how much is published, or how fast buffers fill.
 type speed struct {
 	bytes float64
 	spent time.Duration
-	fast  bool // it has kept up with half a backlog that flowed: infinite until it is measured
+	fast  bool // it has kept up with half a backlog, so it is infinite until it is measured
 }
 
 // add adds what a member took while it was late. What is older than window bytes
@@ -37,7 +38,7 @@ func (s *speed) add(bytes float64, spent time.Duration, window float64) {
 // the log, as the progress of the median of their positions would.
 type middle struct {
 	backlog float64
-	todo    float64       // bytes that it has not taken yet; negative if it was taken to be ahead of the log
+	todo    float64       // bytes that it has not taken yet; negative if it was assumed to be ahead of the log
 	run     float64       // bytes published since the room was last held
 	ran     time.Duration // the time that took
 	flow    float64       // bytes per second, at least, of a middle that was never late
@@ -55,28 +56,28 @@ func (mid *middle) flows(bytes float64, since time.Duration, held bool) {
 	}
 }
 
-// takes returns how many of the bytes that were published the middle has taken since
-// the last look or, if the room was held, would have taken.
+// takes returns how many bytes the middle has taken since the last look or, if the
+// room was held, would have taken.
 func (mid *middle) takes(published float64, step time.Duration, held bool, members []*Member) float64 {
-	speed, kept := mid.speed(members, voteAge)
+	speed, kept := mid.speed(members, voteAfter)
 	if len(mid.speeds) == 0 {
 		speed, kept = mid.speed(members, 0)
 	}
 	if kept && mid.run >= mid.backlog*3/4 && mid.ran > 0 {
 		mid.flow = (mid.run - mid.backlog/8) / mid.ran.Seconds() // the rest may have gone into buffers
 	}
-	known := !math.IsInf(speed, 1)
-	if !known {
+	measured := !math.IsInf(speed, 1)
+	if !measured {
 		mid.todo = min(mid.todo, 0) // it has kept up
 	}
 	mid.todo = min(mid.todo+published, mid.backlog/4)
 	took := max(mid.todo, 0)
 	switch {
-	case held && !known:
-		took = max(mid.flow, mid.backlog/unmeasured.Seconds()) * step.Seconds()
+	case held && !measured:
+		took = max(mid.flow, mid.backlog/longestBacklog.Seconds()) * step.Seconds()
 	case held:
 		took = speed * step.Seconds()
-	case known:
+	case measured:
 		took = min(took, speed*step.Seconds())
 	case !kept:
 		took = 0
@@ -85,14 +86,14 @@ func (mid *middle) takes(published float64, step time.Duration, held bool, membe
 	return took
 }
 
-// speed returns the lower median of the speeds of those members that have been seen
-// for an age and are not still, and whether such a median member has kept up. It is
-// infinite if that member was never late, or if there is none.
-func (mid *middle) speed(members []*Member, age time.Duration) (speed float64, kept bool) {
+// speed returns the lower median of the speeds of those members that have been
+// observed for so long and are not still, and whether most of them are not late. It is
+// infinite if the median member was never late, or if there is none.
+func (mid *middle) speed(members []*Member, observed time.Duration) (speed float64, kept bool) {
 	mid.speeds = mid.speeds[:0]
 	all, late := 0, 0
 	for _, m := range members {
-		if m.age < age || m.idle >= still {
+		if m.observed < observed || m.stillFor >= still {
 			continue
 		}
 		all++
@@ -114,8 +115,8 @@ func (mid *middle) speed(members []*Member, age time.Duration) (speed float64, k
 	return lowerMedian(mid.speeds), kept
 }
 
-// lowerMedian returns the lower median of s, which must not be empty. It reorders s,
-// and takes time in proportion to its length.
+// lowerMedian returns the lower median of s, which must not be empty, in linear time.
+// It reorders s.
 func lowerMedian(s []float64) float64 {
 	k := (len(s) - 1) / 2
 	for lo, hi := 0, len(s)-1; lo < hi; {

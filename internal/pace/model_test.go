@@ -72,7 +72,7 @@ type room struct {
 	end     int64
 	grown   int64 // since the last look
 	tokens  float64
-	swept   time.Time // the sweep does nothing until then
+	resumes time.Time // when the sweep does something again
 	verdict pace.Verdict
 	lookAt  time.Time
 	heldAt  time.Time
@@ -122,8 +122,8 @@ func (r *room) step() {
 	for _, m := range r.members {
 		m.read(r.tick)
 	}
-	if r.late > 0 && !r.now.Before(r.swept) && r.rng.Float64() < r.tick.Seconds() {
-		r.swept = r.now.Add(time.Duration(r.rng.Int64N(int64(r.late))))
+	if r.late > 0 && !r.now.Before(r.resumes) && r.rng.Float64() < r.tick.Seconds() {
+		r.resumes = r.now.Add(time.Duration(r.rng.Int64N(int64(r.late))))
 	}
 	r.write()
 	r.tokens = min(r.tokens+r.demand*r.tick.Seconds(), 2*(r.demand*r.tick.Seconds()+float64(r.piece())))
@@ -178,7 +178,7 @@ func (m *member) drain() {
 // write writes to each member what it takes, and looks if that is due.
 func (r *room) write() {
 	due := false
-	asleep := r.now.Before(r.swept)
+	asleep := r.now.Before(r.resumes)
 	for _, m := range r.members {
 		if asleep && !m.Blocked {
 			continue // the sweep is late

@@ -11,7 +11,9 @@ import (
 	"time"
 )
 
-// A base is what the kinds share.
+// A base is what the kinds share. Here and elsewhere in the package a field whose
+// name ends in Func holds a method. It is bound once, so that using it needs no
+// memory.
 type base struct {
 	// Fixed after construction.
 	nc           net.Conn
@@ -19,24 +21,25 @@ type base struct {
 
 	state atomic.Int32 // a connState
 
-	// Whoever writes owns these.
+	// Owned by the writer.
 	writeBy time.Time // the write deadline
-	piece   int       // how much is written at once, in bytes: what the peer takes in about slowWrite, so that its progress shows
+	piece   int       // how many bytes writePiece writes at once: what the peer takes in about slowWrite, so that its progress shows
 
-	// writes counts the writes under way. One that meets a reset notes it in reset
-	// before it is over; the last to end puts a token into quiet, if somebody waits.
-	writes atomic.Int32
-	reset  atomic.Pointer[error]
-	quiet  atomic.Pointer[chan struct{}]
+	// writes counts the writes under way. Before a write that meets a reset leaves the
+	// count, it stores the reset. The last one to leave puts a token into allWritten,
+	// if WriteReset waits.
+	writes     atomic.Int32
+	writeReset atomic.Pointer[error]
+	allWritten atomic.Pointer[chan struct{}]
 }
 
 // A connState says what this end still does with a connection.
 type connState int32
 
 const (
-	connOpen    connState = iota
-	connStopped           // it reads no more; set before the read deadline is moved to the past
-	connClosing           // it is being closed; set before the write deadline may be moved to the past
+	connOpen    connState = iota // it reads and writes
+	connStopped                  // it reads no more; set before the read deadline is moved to the past
+	connClosing                  // it is being closed; set before the write deadline may be moved to the past
 )
 
 // move moves the connection to a later state, unless it is there or has passed it.
@@ -66,13 +69,11 @@ func (c *base) StopReading() {
 
 func (c *base) Polled() bool { return false }
 
-func (c *base) CheckPeer() error { return nil }
+func (c *base) CheckPeer() error { return checkPeer(c.nc, c.writeTimeout) }
 
 func (c *base) TryWrite([][]byte) (int, error) { return 0, errors.ErrUnsupported }
 
-// EndWrites clears the write deadline, which would also fail TryWrite, and the
-// writes that a read makes.
-func (c *base) EndWrites() {
+func (c *base) ClearWriteDeadline() {
 	if !c.writeBy.IsZero() {
 		c.setWriteBy(time.Time{})
 	}
@@ -90,15 +91,15 @@ func (c *base) setWriteBy(t time.Time) {
 // wrote ends a write that returned err.
 func (c *base) wrote(err error) {
 	if err != nil && errors.Is(err, syscall.ECONNRESET) {
-		reset := err // which a write without one needs no memory for
-		c.reset.Store(&reset)
+		reset := err // a copy, since err itself would need memory at each write
+		c.writeReset.Store(&reset)
 	}
 	if c.writes.Add(-1) > 0 {
 		return
 	}
-	if quiet := c.quiet.Load(); quiet != nil {
+	if done := c.allWritten.Load(); done != nil {
 		select {
-		case *quiet <- struct{}{}:
+		case *done <- struct{}{}:
 		default: // it holds a token already
 		}
 	}
@@ -113,20 +114,20 @@ func (c *base) network() string {
 	return ""
 }
 
-func (c *base) Reset() error {
+func (c *base) WriteReset() error {
 	if c.writes.Load() > 0 && c.network() == "tcp" {
-		quiet := make(chan struct{}, 1)
-		c.quiet.Store(&quiet) // before looking again, so that the last write's end is seen or signalled
+		done := make(chan struct{}, 1)
+		c.allWritten.Store(&done) // before looking again, so that the last write's end is seen or signalled
 		if c.writes.Load() > 0 {
-			timer := time.NewTimer(lingerTimeout)
+			timer := time.NewTimer(graceTimeout)
 			defer timer.Stop()
 			select {
-			case <-quiet:
+			case <-done:
 			case <-timer.C:
 			}
 		}
 	}
-	if err := c.reset.Load(); err != nil {
+	if err := c.writeReset.Load(); err != nil {
 		return *err
 	}
 	return nil
@@ -137,10 +138,10 @@ func (c *base) Goodbye() {
 	switch network := c.network(); {
 	case ok && half.CloseWrite() != nil:
 		return
-	case !ok && network != "tcp" && network != "unix": // nothing is lost with what is unread
+	case !ok && network != "tcp" && network != "unix": // closing sends no reset
 		return
 	}
-	for deadline := time.Now().Add(lingerTimeout); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(graceTimeout); time.Now().Before(deadline); {
 		if c.nc.SetReadDeadline(deadline) != nil {
 			return
 		}

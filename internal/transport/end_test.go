@@ -54,7 +54,7 @@ func TestGoodbye(t *testing.T) {
 		peer func(t *testing.T, c transport.Conn, far net.Conn)
 		want time.Duration
 	}{
-		{"the peer stays", half, func(*testing.T, transport.Conn, net.Conn) {}, lingerTimeout},
+		{"the peer stays", half, func(*testing.T, transport.Conn, net.Conn) {}, graceTimeout},
 		{"the peer goes", half, func(_ *testing.T, _ transport.Conn, far net.Conn) {
 			time.Sleep(100 * ms)
 			_ = far.Close()
@@ -74,7 +74,7 @@ func TestGoodbye(t *testing.T) {
 					return
 				}
 			}
-		}, lingerTimeout},
+		}, graceTimeout},
 		{"reading is stopped late", half, func(_ *testing.T, c transport.Conn, far net.Conn) {
 			time.Sleep(100 * ms)
 			c.StopReading()
@@ -91,11 +91,11 @@ func TestGoodbye(t *testing.T) {
 			"it cannot end its writing side", func(nc net.Conn) net.Conn { return halfConn{nc, errors.New("not now")} },
 			func(*testing.T, transport.Conn, net.Conn) {}, 0,
 		},
-		{"TCP in disguise", network("tcp"), func(*testing.T, transport.Conn, net.Conn) {}, lingerTimeout},
-		{"a Unix socket in disguise", network("unix"), func(*testing.T, transport.Conn, net.Conn) {}, lingerTimeout},
+		{"TCP in disguise", network("tcp"), func(*testing.T, transport.Conn, net.Conn) {}, graceTimeout},
+		{"a Unix socket in disguise", network("unix"), func(*testing.T, transport.Conn, net.Conn) {}, graceTimeout},
 		{"some network", network("pigeon"), func(*testing.T, transport.Conn, net.Conn) {}, 0},
 		{"no network", network(""), func(*testing.T, transport.Conn, net.Conn) {}, 0},
-		{"a layer", func(nc net.Conn) net.Conn { return fakeLayer{netConn{nc, "tcp"}} }, func(*testing.T, transport.Conn, net.Conn) {}, lingerTimeout},
+		{"a layer", func(nc net.Conn) net.Conn { return fakeLayer{netConn{nc, "tcp"}} }, func(*testing.T, transport.Conn, net.Conn) {}, graceTimeout},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -137,23 +137,23 @@ func (c stuckConn) Write([]byte) (int, error) { return 0, <-c.end }
 
 // The reset that a write has met is told, for which one that may be about to
 // meet it is waited for, for a moment.
-func TestReset(t *testing.T) {
+func TestWriteReset(t *testing.T) {
 	const ms = time.Millisecond
 	reset := &net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.ECONNRESET)}
 	tests := []struct {
 		name    string
 		network string
 		end     error         // of the write
-		at      time.Duration // when it ends: never, if zero; before Reset, if negative
+		at      time.Duration // when it ends: never, if zero; before WriteReset, if negative
 		want    error
 		after   time.Duration
 	}{
 		{"nothing is met", "tcp", net.ErrClosed, -1, nil, 0},
 		{"met before", "tcp", reset, -1, reset, 0},
 		{"met soon", "tcp", reset, 100 * ms, reset, 100 * ms},
-		{"met too late", "tcp", reset, 501 * ms, nil, lingerTimeout},
+		{"met too late", "tcp", reset, 501 * ms, nil, graceTimeout},
 		{"not met", "tcp", net.ErrClosed, 100 * ms, nil, 100 * ms},
-		{"not known", "tcp", nil, 0, nil, lingerTimeout},
+		{"not known", "tcp", nil, 0, nil, graceTimeout},
 		{"met before, elsewhere", "unix", reset, -1, reset, 0},
 		{"not waited for elsewhere", "unix", reset, 100 * ms, nil, 0},
 		{"not waited for where it is not known", "", reset, 100 * ms, nil, 0},
@@ -177,7 +177,7 @@ func TestReset(t *testing.T) {
 				}
 				synctest.Wait()
 				start := time.Now()
-				err := c.Reset()
+				err := c.WriteReset()
 				assert.Equal(t, tt.want, err)
 				assertTook(t, tt.after, start)
 				if tt.at == 0 {

@@ -17,18 +17,19 @@ type layer interface {
 	NetConn() net.Conn
 }
 
-// layered may write while it reads, as TLS does to answer a request for new keys,
-// and a peer that takes nothing then keeps the read for ever, whatever its
-// deadline. So a read that is overdue ends the connection below.
+// layered may write while it reads, as TLS does to answer a request for new keys.
+// With a peer that takes nothing such a read never ends, whatever its deadline. So a
+// read that is overdue closes the connection below.
 type layered struct {
 	base
 	below net.Conn
 
+	// mu guards the fields below.
 	mu      sync.Mutex
 	reading bool
-	ended   bool        // a read was overdue
 	readBy  time.Time   // when reads fail; zero for never
-	overdue *time.Timer // runs while a read is under way that has a deadline
+	timer   *time.Timer // runs closeOverdue while a read is under way that has a deadline
+	overdue bool        // a read was
 }
 
 func newLayered(nc layer, writeTimeout time.Duration) *layered {
@@ -60,37 +61,37 @@ func (c *layered) StopReading() {
 	c.watch(time.Now())
 }
 
-// watch ends the connection below unless a read that is under way, or begins
-// later, ends a moment after t.
+// watch sets the time by which reads, also one under way, must be over. They have
+// graceTimeout more.
 func (c *layered) watch(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reached(connStopped) {
-		t = time.Now() // also for a SetReadDeadline that came before, and is here after
+		t = time.Now() // a SetReadDeadline may have begun before StopReading
 	}
 	c.readBy = t
-	c.watchLocked()
+	c.setTimerLocked()
 }
 
-// watchLocked starts or stops the timer. c.mu must be held.
-func (c *layered) watchLocked() {
+// setTimerLocked starts or stops the timer. c.mu must be held.
+func (c *layered) setTimerLocked() {
 	switch {
 	case !c.reading || c.readBy.IsZero():
-		if c.overdue != nil {
-			c.overdue.Stop()
+		if c.timer != nil {
+			c.timer.Stop()
 		}
-	case c.overdue == nil:
-		c.overdue = time.AfterFunc(time.Until(c.readBy)+lingerTimeout, c.endOverdue)
+	case c.timer == nil:
+		c.timer = time.AfterFunc(time.Until(c.readBy)+graceTimeout, c.closeOverdue)
 	default:
-		c.overdue.Reset(time.Until(c.readBy) + lingerTimeout)
+		c.timer.Reset(time.Until(c.readBy) + graceTimeout)
 	}
 }
 
-// endOverdue runs on a goroutine of the timer's.
-func (c *layered) endOverdue() {
+// closeOverdue runs on a goroutine of the timer's.
+func (c *layered) closeOverdue() {
 	c.mu.Lock()
-	overdue := c.reading && !c.readBy.IsZero() && time.Since(c.readBy) >= lingerTimeout
-	c.ended = c.ended || overdue
+	overdue := c.reading && !c.readBy.IsZero() && time.Since(c.readBy) >= graceTimeout
+	c.overdue = c.overdue || overdue
 	c.mu.Unlock()
 	if overdue {
 		_ = c.below.Close() // the layer's own Close may write, too, and wait for the peer
@@ -99,12 +100,12 @@ func (c *layered) endOverdue() {
 
 // setReading says that a read begins or is over, and returns whether one was
 // overdue.
-func (c *layered) setReading(reading bool) (ended bool) {
+func (c *layered) setReading(reading bool) (overdue bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reading = reading
-	c.watchLocked()
-	return c.ended
+	c.setTimerLocked()
+	return c.overdue
 }
 
 func (c *layered) Read(b Buffer) (int, error) {
@@ -118,26 +119,23 @@ func (c *layered) Read(b Buffer) (int, error) {
 
 func (c *layered) Write(runs [][]byte) (int, error) {
 	n, err := c.writePiece(runs, maxRecord)
-	if err != nil && c.hasEnded() {
-		err = os.ErrDeadlineExceeded // of the read that has ended the connection below
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.overdue {
+			err = os.ErrDeadlineExceeded // of the read that has closed the connection below
+		}
 	}
 	return n, err
 }
 
-func (c *layered) hasEnded() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ended
-}
-
 func (c *layered) CheckPeer() error { return checkPeer(c.below, c.writeTimeout) }
 
-// Goodbye watches its reads, too, which may write: they are overdue when its time is
-// up.
+// Goodbye's reads may write as well: they are overdue when its time is up.
 func (c *layered) Goodbye() {
 	c.mu.Lock()
 	c.reading, c.readBy = true, time.Now()
-	c.watchLocked()
+	c.setTimerLocked()
 	c.mu.Unlock()
 	c.base.Goodbye()
 	c.setReading(false)

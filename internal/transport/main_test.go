@@ -19,8 +19,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// lingerTimeout is how long the package waits for what a moment usually brings.
-const lingerTimeout = 500 * time.Millisecond
+// graceTimeout is how long the package waits for what a moment usually brings.
+const graceTimeout = 500 * time.Millisecond
 
 // An addr is a network's name.
 type addr string

@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// polled is a connection that tells when it can be read and written to, and does
-// both without waiting.
+// polled is a connection that is read and written to without waiting, once it tells
+// that it can be.
 type polled struct {
 	base
 	sock Pollable
 
 	// The Read under way. Whoever reads owns these.
-	in      Buffer
-	read    int
-	readErr error
-	tryRead func() bool // readOnce, bound once, so that a read needs no memory
+	in           Buffer
+	read         int
+	readErr      error
+	readOnceFunc func() bool
 }
 
 func (c *polled) init(sock Pollable, writeTimeout time.Duration) {
 	c.base.init(sock, writeTimeout)
-	c.sock, c.tryRead = sock, c.readOnce
+	c.sock, c.readOnceFunc = sock, c.readOnce
 }
 
 // Read holds no buffer until there is something to read.
 func (c *polled) Read(b Buffer) (int, error) {
 	c.in, c.read, c.readErr = b, 0, nil
-	if err := c.sock.AwaitRead(c.tryRead); err != nil {
+	if err := c.sock.AwaitRead(c.readOnceFunc); err != nil {
 		return 0, err
 	}
 	return c.read, c.readErr
@@ -59,23 +59,23 @@ func (c *polled) TryWrite(runs [][]byte) (int, error) {
 // shows.
 func (c *polled) Write(runs [][]byte) (int, error) {
 	start := time.Now()
-	// A deadline is a timer, which not every write is worth: that of an earlier
-	// write serves until it has passed.
+	// Setting a deadline costs a timer, so that of an earlier write serves until it
+	// has passed.
 	if c.writeTimeout > 0 && !start.Before(c.writeBy) {
 		c.setWriteBy(start.Add(c.writeTimeout))
 	}
 	n, err := c.awaitWrite(runs)
 	for errors.Is(err, os.ErrDeadlineExceeded) && !c.reached(connClosing) {
-		// It may take something although it does not say so: a socket asks for a third
-		// of its buffer to be free.
-		c.setWriteBy(time.Time{}) // which has passed for TryWrite as well
+		// A socket wakes its writer only when a third of its buffer is free, so it may
+		// take something now.
+		c.setWriteBy(time.Time{}) // or TryWrite would fail as well
 		if n, err = c.TryWrite(runs); n > 0 || err != nil {
 			return n, err
 		}
 		if time.Since(start) >= c.writeTimeout {
 			return 0, stalled(c.writeTimeout, os.ErrDeadlineExceeded)
 		}
-		c.setWriteBy(start.Add(c.writeTimeout)) // it was an earlier write's that has passed
+		c.setWriteBy(start.Add(c.writeTimeout)) // an earlier write's deadline has passed
 		n, err = c.awaitWrite(runs)
 	}
 	return n, err

@@ -79,37 +79,37 @@ func TestReadThatWrites(t *testing.T) {
 		end   func(c transport.Conn)
 		after time.Duration
 	}{
-		{"deadline", func(c transport.Conn) { c.SetReadDeadline(in(time.Minute)) }, time.Minute + lingerTimeout},
+		{"deadline", func(c transport.Conn) { c.SetReadDeadline(in(time.Minute)) }, time.Minute + graceTimeout},
 		{"deadline that has passed", func(c transport.Conn) { c.SetReadDeadline(in(-time.Minute)) }, 0},
 		{"later deadline", func(c transport.Conn) {
 			c.SetReadDeadline(in(time.Second))
-			time.Sleep(time.Second + lingerTimeout - 1)
+			time.Sleep(time.Second + graceTimeout - 1)
 			c.SetReadDeadline(in(time.Second))
-		}, 2*time.Second + 2*lingerTimeout - 1},
+		}, 2*time.Second + 2*graceTimeout - 1},
 		{"earlier deadline", func(c transport.Conn) {
 			c.SetReadDeadline(in(time.Hour))
 			time.Sleep(time.Second)
 			c.SetReadDeadline(in(time.Second))
-		}, 2*time.Second + lingerTimeout},
+		}, 2*time.Second + graceTimeout},
 		{"no deadline any more", func(c transport.Conn) {
 			c.SetReadDeadline(in(time.Second))
 			c.SetReadDeadline(time.Time{})
 			time.Sleep(time.Hour)
 			c.StopReading()
-		}, time.Hour + lingerTimeout},
-		{"StopReading", transport.Conn.StopReading, lingerTimeout},
+		}, time.Hour + graceTimeout},
+		{"StopReading", transport.Conn.StopReading, graceTimeout},
 		{"StopReading before a deadline", func(c transport.Conn) {
 			c.SetReadDeadline(in(time.Hour))
 			c.StopReading()
-		}, lingerTimeout},
+		}, graceTimeout},
 		{"StopReading before there is to be no deadline", func(c transport.Conn) {
 			c.StopReading()
 			c.SetReadDeadline(time.Time{})
-		}, lingerTimeout},
+		}, graceTimeout},
 		{"StopReading before a deadline is set", func(c transport.Conn) {
 			c.StopReading()
 			c.SetReadDeadline(in(time.Hour))
-		}, lingerTimeout},
+		}, graceTimeout},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestGoodbyeThatWrites(t *testing.T) {
 		go func() { _, _ = far.Write([]byte("x")) }() // ends with near
 		start := time.Now()
 		c.Goodbye()
-		assertTook(t, lingerTimeout, start)
+		assertTook(t, graceTimeout, start)
 	})
 }
 
@@ -151,7 +151,7 @@ func TestReadThatWritesBetweenTwo(t *testing.T) {
 			go c.StopReading()
 			r := <-got
 			require.ErrorIs(t, r.err, os.ErrDeadlineExceeded)
-			assertTook(t, lingerTimeout, start)
+			assertTook(t, graceTimeout, start)
 		})
 	}
 }
@@ -162,7 +162,7 @@ func TestReadThatHasWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, far, got := readThatWrites(t)
 		c.SetReadDeadline(time.Now().Add(time.Second))
-		time.Sleep(time.Second + lingerTimeout/2)
+		time.Sleep(time.Second + graceTimeout/2)
 		(&pipePeer{Conn: far}).take(len("new keys"))
 		r := <-got
 		require.NoError(t, r.err)

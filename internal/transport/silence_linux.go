@@ -30,15 +30,15 @@ func checkPeer(nc net.Conn, writeTimeout time.Duration) error {
 	return nil // a connection that has ended tells it elsewhere
 }
 
-// isGone reports whether the peer of a TCP socket has been silent for so long. That
-// alone says nothing, since it may have had nothing to say: data must have been sent
-// again and again as well, or two questions in a row have had no answer.
+// isGone reports whether the peer of a TCP socket has been silent for so long and
+// should have spoken: data was sent to it again and again, or it has left two
+// keep-alive probes in a row unanswered.
 func isGone(fd uintptr, silence time.Duration) bool {
 	// The beginning of struct tcp_info of linux/tcp.h.
 	const (
 		tcpInfo     = 11
 		retransmits = 2  // in a row
-		probes      = 3  // in a row that had no answer
+		probes      = 3  // unanswered, in a row
 		rto         = 8  // until data is sent again, in microseconds; doubles each time, up to two minutes
 		lastAckRecv = 56 // milliseconds ago
 	)

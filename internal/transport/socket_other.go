@@ -12,3 +12,5 @@ func newSocket(nc net.Conn, _ time.Duration) Conn {
 	limitUnsent(nc)
 	return nil
 }
+
+func setNotSentLowat(*net.TCPConn, int) bool { return false }

@@ -6,24 +6,25 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// newSocket returns nc as a Conn if it is a TCP or Unix socket of the system's,
-// and nil if it is anything else, also if it has one inside: what is around it
-// may do more than read and write when it reads and writes.
+// newSocket returns nc as a Conn if it is a TCP or Unix socket of the system's, and
+// nil if it is anything else. What only has a socket inside may do more than read
+// and write it.
 func newSocket(nc net.Conn, writeTimeout time.Duration) Conn {
 	raw := rawConn(nc)
 	if raw == nil {
 		return nil
 	}
 	limitUnsent(nc)
-	// A program that has had the descriptor by (*os.File).Fd has made it block.
+	// A program that has called (*os.File).Fd has made it a blocking one.
 	_ = raw.Control(func(fd uintptr) { _ = syscall.SetNonblock(int(fd), true) })
 	c := new(polledSocket)
-	c.sock.init(nc, raw)
+	c.sock.Conn, c.sock.raw, c.sock.readyFunc = nc, raw, c.sock.ready
 	c.polled.init(&c.sock, writeTimeout)
 	c.nc = nc // with all that it can do
 	return c
@@ -35,8 +36,6 @@ type polledSocket struct {
 	sock socket
 }
 
-func (c *polledSocket) CheckPeer() error { return checkPeer(c.nc, c.writeTimeout) }
-
 func rawConn(nc net.Conn) syscall.RawConn {
 	var raw syscall.RawConn
 	var err error
@@ -45,7 +44,7 @@ func rawConn(nc net.Conn) syscall.RawConn {
 		raw, err = c.SyscallConn()
 	case *net.UnixConn:
 		if c.LocalAddr().Network() != "unix" {
-			return nil // it has messages of its own
+			return nil // it sends datagrams or packets
 		}
 		raw, err = c.SyscallConn()
 	default:
@@ -62,23 +61,18 @@ type socket struct {
 	net.Conn
 	raw syscall.RawConn
 
-	// The read under way. Whoever reads owns these.
-	fd    uintptr
-	try   func() bool
-	ready func(fd uintptr) bool // isReady, bound once, so that a read needs no memory
-}
-
-func (s *socket) init(nc net.Conn, raw syscall.RawConn) {
-	s.Conn, s.raw = nc, raw
-	s.ready = s.isReady
+	// The read under way, owned by the reader.
+	fd        uintptr
+	try       func() bool
+	readyFunc func(fd uintptr) bool
 }
 
 func (s *socket) AwaitRead(try func() bool) error {
 	s.try = try
-	return s.rawError("read", s.raw.Read(s.ready))
+	return s.rawError("read", s.raw.Read(s.readyFunc))
 }
 
-func (s *socket) isReady(fd uintptr) bool {
+func (s *socket) ready(fd uintptr) bool {
 	s.fd = fd
 	return s.try()
 }
@@ -89,7 +83,7 @@ func (s *socket) TryRead(p []byte) (int, error) {
 	case errno == syscall.EAGAIN:
 		return 0, ErrWouldBlock
 	case errno != 0:
-		return 0, s.opError("read", os.NewSyscallError("read", errno))
+		return 0, s.sysError("read", errno)
 	case n == 0:
 		return 0, io.EOF
 	}
@@ -102,24 +96,25 @@ func (s *socket) AwaitWrite(runs [][]byte) (int, error) { return s.write(runs, t
 
 // A rawWrite is one write to a socket.
 type rawWrite struct {
-	runs  [][]byte
-	waits bool
-	write func(fd uintptr) bool // do, bound once, so that a write needs no memory
-	n     int
-	errno syscall.Errno
+	runs   [][]byte
+	waits  bool
+	n      int
+	errno  syscall.Errno
+	doFunc func(fd uintptr) bool
 	vector
 }
 
+// rawWrites holds *rawWrite.
 var rawWrites = sync.Pool{New: func() any {
 	w := new(rawWrite)
-	w.write = w.do
+	w.doFunc = w.do
 	return w
 }}
 
 func (s *socket) write(runs [][]byte, waits bool) (int, error) {
 	w := rawWrites.Get().(*rawWrite)
 	w.runs, w.waits, w.n, w.errno = runs, waits, 0, 0
-	err := s.raw.Write(w.write)
+	err := s.raw.Write(w.doFunc)
 	n, errno := w.n, w.errno
 	w.runs = nil
 	rawWrites.Put(w)
@@ -129,7 +124,7 @@ func (s *socket) write(runs [][]byte, waits bool) (int, error) {
 	case errno == syscall.EAGAIN:
 		return 0, ErrWouldBlock
 	case errno != 0:
-		return 0, s.opError("write", os.NewSyscallError("write", errno))
+		return 0, s.sysError("write", errno)
 	}
 	return n, nil
 }
@@ -140,7 +135,7 @@ func (w *rawWrite) do(fd uintptr) bool {
 	return !w.waits || w.errno != syscall.EAGAIN
 }
 
-// SetLinger is that of TCP. What a Unix socket has not sent goes with it.
+// SetLinger does nothing on a Unix socket, whose Close drops what is unsent anyway.
 func (s *socket) SetLinger(sec int) error {
 	if c, ok := s.Conn.(lingerer); ok {
 		return c.SetLinger(sec)
@@ -150,7 +145,7 @@ func (s *socket) SetLinger(sec int) error {
 
 // rawError makes err look as if the connection itself had returned it.
 func (s *socket) rawError(op string, err error) error {
-	raw, ok := err.(*net.OpError) //nolint:errorlint // RawConn returns it bare, and errors.As would need memory
+	raw, ok := err.(*net.OpError) //nolint:errorlint // RawConn returns it bare, and errors.As needs memory
 	if !ok {
 		return err
 	}
@@ -159,6 +154,32 @@ func (s *socket) rawError(op string, err error) error {
 	return &named
 }
 
-func (s *socket) opError(op string, err error) error {
-	return &net.OpError{Op: op, Net: s.LocalAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: err}
+// sysError makes errno look as if the connection itself had returned it.
+func (s *socket) sysError(op string, errno syscall.Errno) error {
+	return &net.OpError{
+		Op: op, Net: s.LocalAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(),
+		Err: os.NewSyscallError(op, errno),
+	}
+}
+
+// setNotSentLowat sets TCP_NOTSENT_LOWAT, which package syscall does not have, and
+// reports whether the system has it. (TCP_USER_TIMEOUT would find a peer that has
+// vanished, but it also ends a connection that makes steady progress if its window
+// never has room for a whole segment.)
+func setNotSentLowat(c *net.TCPConn, bytes int) bool {
+	var lowat int
+	switch runtime.GOOS {
+	case "linux", "android":
+		lowat = 25 // of linux/tcp.h
+	case "darwin", "ios":
+		lowat = 0x201 // of netinet/tcp.h
+	default:
+		return false
+	}
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, lowat, bytes)
+		})
+	}
+	return true
 }

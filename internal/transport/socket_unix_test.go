@@ -188,7 +188,7 @@ func TestSocketStalls(t *testing.T) {
 			require.ErrorIs(t, err, transport.ErrStalled)
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		}
-		c.EndWrites()
+		c.ClearWriteDeadline()
 		n, err := c.TryWrite(runs("again"))
 		require.NoError(t, err)
 		assert.Zero(t, n)
@@ -300,7 +300,7 @@ func TestGoodbyeToAPeerThatSends(t *testing.T) {
 // an end.
 func TestResetMetByAWrite(t *testing.T) {
 	overWraps(t, func(t *testing.T, c transport.Conn, client net.Conn) {
-		require.NoError(t, c.Reset())
+		require.NoError(t, c.WriteReset())
 		below := client
 		if l, ok := client.(*tls.Conn); ok {
 			below = l.NetConn()
@@ -312,8 +312,8 @@ func TestResetMetByAWrite(t *testing.T) {
 			_, err = c.Write(runs("hello"))
 		}
 		require.ErrorIs(t, err, syscall.ECONNRESET)
-		require.ErrorIs(t, c.Reset(), syscall.ECONNRESET)
-		require.ErrorIs(t, c.Reset(), syscall.ECONNRESET, "as often as asked")
+		require.ErrorIs(t, c.WriteReset(), syscall.ECONNRESET)
+		require.ErrorIs(t, c.WriteReset(), syscall.ECONNRESET, "as often as asked")
 	})
 }
 

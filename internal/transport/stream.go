@@ -26,14 +26,14 @@ const (
 // A stream is any connection of which nothing else is known.
 type stream struct{ base }
 
-// EndWrites does nothing: nobody else writes.
-func (c *stream) EndWrites() {}
+// ClearWriteDeadline does nothing: only Write writes, and sets its deadline anew.
+func (c *stream) ClearWriteDeadline() {}
 
 func (c *stream) Read(b Buffer) (int, error) { return c.nc.Read(b.Space(false)) }
 
 func (c *stream) Write(runs [][]byte) (int, error) { return c.writePiece(runs, maxPiece) }
 
-// writePiece makes one write of some of runs, of most bytes at the most.
+// writePiece makes one write of some of runs, at most that many bytes.
 func (c *base) writePiece(runs [][]byte, most int) (int, error) {
 	p := runs[0]
 	if len(runs) > 1 && len(p) < gatherBelow {
@@ -43,8 +43,8 @@ func (c *base) writePiece(runs [][]byte, most int) (int, error) {
 	}
 	p = p[:min(len(p), most, c.piece)]
 	start := time.Now()
-	// A deadline is a timer, which not every write is worth: that of a write a
-	// moment ago serves as well. Met too early, the write goes on, where it can.
+	// Setting a deadline costs a timer, so that of a write a moment ago serves as
+	// well. If it comes too early, the write is tried again.
 	if c.writeTimeout > 0 && c.writeBy.Sub(start) < c.writeTimeout-c.writeTimeout/16 {
 		c.setWriteBy(start.Add(c.writeTimeout))
 	}
@@ -62,7 +62,7 @@ func (c *base) writePiece(runs [][]byte, most int) (int, error) {
 	switch late := errors.Is(err, os.ErrDeadlineExceeded); {
 	case late && n > 0:
 		return n, nil
-	case late && c.reached(connClosing): // whatever the time, this is what Close makes of a write
+	case late && c.reached(connClosing): // Close has moved the deadline
 		return 0, net.ErrClosed
 	case late:
 		return 0, stalled(c.writeTimeout, err)
@@ -72,8 +72,7 @@ func (c *base) writePiece(runs [][]byte, most int) (int, error) {
 	return n, err
 }
 
-// gather appends runs to p, as many as fit whole, so that gaps between them cost
-// no writes.
+// gather appends to p as many of runs as fit whole.
 func gather(p []byte, runs [][]byte) []byte {
 	for _, run := range runs {
 		if len(run) > cap(p)-len(p) {

@@ -8,7 +8,7 @@
 //     that is cut cannot go on, and reading it may write.
 //   - stream: anything else. A write that was cut can go on.
 //
-// Whoever uses a [Conn] need not know which it is.
+// A caller need not know which kind its [Conn] is.
 package transport
 
 import (
@@ -17,12 +17,16 @@ import (
 	"time"
 )
 
-// lingerTimeout is how long this end waits, when it is about to hang up, for
-// what a moment usually brings: the end of a write, the peer's own end.
-const lingerTimeout = 500 * time.Millisecond
+// MaxRuns is how many runs one system call writes at most. Write and TryWrite leave
+// the rest of a longer list unwritten.
+const MaxRuns = 64
+
+// graceTimeout is how long a connection that is about to close waits for what
+// usually takes a moment: the end of a read or a write, the peer's own end.
+const graceTimeout = 500 * time.Millisecond
 
 var (
-	// ErrWouldBlock is returned by what does not wait when nothing can be done now.
+	// ErrWouldBlock reports that nothing can be read or written without waiting.
 	ErrWouldBlock = errors.New("transport: would block")
 
 	// ErrStalled reports a peer that took nothing for as long as the write timeout
@@ -33,9 +37,9 @@ var (
 // longAgo is a deadline that is always over.
 var longAgo = time.Unix(1, 0)
 
-// A Conn is a connection that one goroutine at a time reads and one writes to. The
-// reader calls Goodbye and the writer EndWrites; the other methods are safe for
-// concurrent use.
+// A Conn is a connection. One goroutine at a time reads, which includes Goodbye,
+// and one at a time writes, which includes ClearWriteDeadline. The other methods are
+// safe for concurrent use.
 type Conn interface {
 	// SetReadDeadline sets when reads fail. It has no effect after StopReading.
 	SetReadDeadline(t time.Time)
@@ -43,8 +47,8 @@ type Conn interface {
 	// Read waits until there is something to read and reads some of it into b.
 	Read(b Buffer) (n int, err error)
 
-	// StopReading makes reads fail from now on, with an error that matches
-	// os.ErrDeadlineExceeded, also one under way. It does not wait.
+	// StopReading makes reads fail from now on, also one under way, with an error
+	// that matches os.ErrDeadlineExceeded. It does not wait.
 	StopReading()
 
 	// Polled reports whether TryWrite may be called.
@@ -58,35 +62,38 @@ type Conn interface {
 	// is broken, or with ErrStalled.
 	Write(runs [][]byte) (n int, err error)
 
+	// ClearWriteDeadline clears the deadline that Write has left, which would also
+	// fail TryWrite, and a read that writes. It is called when no Write is to come
+	// for a while.
+	ClearWriteDeadline()
+
 	// CheckPeer returns ErrStalled if the system knows that the peer has answered
-	// nothing for the write timeout although it should have, as one that has vanished.
+	// nothing for the write timeout although it should have. Such a peer has vanished.
 	CheckPeer() error
 
-	// EndWrites clears the write deadline. It says that no Write is to come for a while.
-	EndWrites()
-
-	// Goodbye says that nothing more is written, if there is a way to, and reads and
-	// drops what the peer sends until it hangs up, for a moment. Closing with bytes
-	// unread sends a reset, which can destroy what is on its way to the peer.
+	// Goodbye ends this direction of the connection, if that is possible. Then, for a
+	// moment, it reads and drops what the peer sends until the peer hangs up. Closing
+	// with bytes unread sends a reset, which can destroy what is on its way to the
+	// peer.
 	Goodbye()
 
-	// Reset returns the reset that a write has met, or nil. It waits a moment for
-	// writes under way, which may be about to meet one. The system tells of a reset
-	// once: a read after that write sees an end of the stream like any other.
-	Reset() error
+	// WriteReset returns the reset that a write has met, or nil. It waits a moment
+	// for writes under way, which may be about to meet one. The system tells of a
+	// reset once: a read after that write sees an ordinary end of the stream.
+	WriteReset() error
 
 	// Close closes the connection. What has been written is still sent.
 	Close()
 
-	// Abandon closes the connection and drops what is unsent, which the system would
-	// otherwise keep for as long as the peer does not take it.
+	// Abandon closes the connection and drops what is unsent. After Close the system
+	// keeps that for as long as the peer does not take it.
 	Abandon()
 }
 
 // A Buffer is where a Read puts what it reads.
 type Buffer interface {
-	// Space returns where to read to. With ready set there is something to read, so
-	// that it may be large; without, the read may wait for long.
+	// Space returns where to read to. If ready is set there is something to read, so
+	// the space may be large. If not, the read may wait for long.
 	Space(ready bool) []byte
 
 	// Park says that there was nothing to read after all.
@@ -103,22 +110,24 @@ type Pollable interface {
 	// again, when the read deadline passes or the connection is closed.
 	AwaitRead(try func() bool) error
 
-	// TryRead is Read without waiting. AwaitRead's try calls it.
+	// TryRead is Read without waiting. Only AwaitRead's try calls it. It returns
+	// ErrWouldBlock if there is nothing to read.
 	TryRead(p []byte) (int, error)
 
-	// TryWrite writes as much of runs as can be written without waiting; AwaitWrite
-	// waits until that is not nothing. TryRead and TryWrite return ErrWouldBlock if
-	// nothing can be done.
+	// TryWrite writes as much of runs as can be written without waiting, and returns
+	// ErrWouldBlock if that is nothing.
 	TryWrite(runs [][]byte) (int, error)
+
+	// AwaitWrite is TryWrite, but waits until something can be written.
 	AwaitWrite(runs [][]byte) (int, error)
 
 	// SetLinger(0) makes Close drop what is unsent and reset the connection.
 	SetLinger(sec int) error
 }
 
-// New returns nc as a Conn. The write timeout is how long the peer may take nothing
-// at all; zero is no limit. It bounds what a socket holds, and calls no other method
-// of nc than NetConn.
+// New returns nc as a Conn, and bounds what a socket holds unsent. Of an nc that it
+// does not know it calls no method but NetConn. The write timeout is how long the
+// peer may take nothing at all; zero is no limit.
 func New(nc net.Conn, writeTimeout time.Duration) Conn {
 	if c := newSocket(nc, writeTimeout); c != nil {
 		return c

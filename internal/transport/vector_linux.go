@@ -7,28 +7,24 @@ import (
 	"unsafe"
 )
 
-// The system calls here are made without telling the scheduler, which would take
-// the processor away during the longer of them. So they must never wait, also if a
-// program has made the socket a blocking one, as (*os.File).Fd does.
-// Under the race detector they are others, which tell it what they order.
+// The scheduler is not told of the system calls here, or it would take the processor
+// away during the longer ones. So they must never wait, also if a program has made
+// the socket a blocking one. The race detector must be told, so it has the calls of
+// vector_unix.go.
 
 // readFD reads into p, which must not be empty.
 func readFD(fd uintptr, p []byte) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), syscall.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
-			return int(n), 0
-		case syscall.EINTR:
-		default:
-			return 0, errno
+		if errno != syscall.EINTR {
+			return max(int(n), 0), errno
 		}
 	}
 }
 
 // A vector is what a write of several runs needs.
 type vector struct {
-	iov [64]syscall.Iovec
+	iov [MaxRuns]syscall.Iovec
 	msg syscall.Msghdr
 }
 
@@ -43,12 +39,8 @@ func (v *vector) writeFD(fd uintptr, runs [][]byte) (int, syscall.Errno) {
 	v.msg.Iov, v.msg.Iovlen = &iov[0], uint64(len(iov))
 	for {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&v.msg)), syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
-		switch errno {
-		case 0:
-			return int(n), 0
-		case syscall.EINTR:
-		default:
-			return 0, errno
+		if errno != syscall.EINTR {
+			return max(int(n), 0), errno
 		}
 	}
 }

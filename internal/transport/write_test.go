@@ -91,7 +91,7 @@ func TestWriteWithoutTimeout(t *testing.T) {
 		n, err := c.Write(runs("hello"))
 		require.NoError(t, err)
 		assert.Equal(t, 5, n)
-		c.EndWrites()
+		c.ClearWriteDeadline()
 		assertTook(t, 1000*time.Hour, start)
 	})
 }
@@ -185,7 +185,7 @@ func TestWriteAfterClose(t *testing.T) {
 			_, err := c.Write(runs("hello"))
 			require.Error(t, err)
 			require.NotErrorIs(t, err, transport.ErrStalled)
-			c.EndWrites()
+			c.ClearWriteDeadline()
 		}
 	})
 }
@@ -229,7 +229,7 @@ func TestWriteWhileALayerCloses(t *testing.T) {
 
 // A deadline that is left would end what writes without waiting, and reads that
 // write.
-func TestEndWrites(t *testing.T) {
+func TestClearWriteDeadline(t *testing.T) {
 	t.Run("polled", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newMemSocket()
@@ -237,7 +237,7 @@ func TestEndWrites(t *testing.T) {
 			s.take(5)
 			_, err := c.Write(runs("hello"))
 			require.NoError(t, err)
-			c.EndWrites()
+			c.ClearWriteDeadline()
 			time.Sleep(time.Hour)
 			s.take(3)
 			n, err := c.TryWrite(runs("again"))
@@ -257,7 +257,7 @@ func TestEndWrites(t *testing.T) {
 			go p.take(5)
 			_, err := c.Write(runs("hello"))
 			require.NoError(t, err)
-			c.EndWrites()
+			c.ClearWriteDeadline()
 			time.Sleep(time.Hour)
 			nc.rekey <- struct{}{}
 			got := read(c)
