@@ -1,7 +1,6 @@
 package chatroom
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -54,12 +53,18 @@ func encodeHeader(n int) (header [headerLen]byte) {
 // digits with spaces, tabs or line ends around them. That is what Python's
 // int(header.strip()) accepts, without what is ambiguous.
 func decodeHeader(header []byte, limit int) (int, error) {
-	digits := bytes.Trim(header, " \t\r\n")
-	if len(digits) == 0 {
+	i, j := 0, len(header) // bytes.Trim takes twice as long
+	for i < j && isSpace(header[i]) {
+		i++
+	}
+	for i < j && isSpace(header[j-1]) {
+		j--
+	}
+	if i == j {
 		return 0, fmt.Errorf("%w %q: no digits", ErrBadHeader, header)
 	}
 	var n int64 // ten digits do not fit an int on 32-bit machines
-	for _, c := range digits {
+	for _, c := range header[i:j] {
 		if c < '0' || c > '9' {
 			return 0, fmt.Errorf("%w %q: want digits padded with spaces", ErrBadHeader, header)
 		}
@@ -69,6 +74,10 @@ func decodeHeader(header []byte, limit int) (int, error) {
 		return 0, fmt.Errorf("%w: header %q announces %d bytes, the limit is %d", ErrFrameTooLarge, header, n, limit)
 	}
 	return int(n), nil
+}
+
+func isSpace(c byte) bool {
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r'
 }
 
 // ReadFrame reads one frame from r and returns its payload, which belongs to the
