@@ -97,10 +97,4 @@
 // [TestServer], [TestClient] and [TestListener] are suites in the manner of
 // [testing/slogtest]: each case has a name, says why it is there, and can be skipped,
 // also in part, by [SkipCase].
-//
-// # Transports
-//
-// [NewServerOn] does the same over any listener, such as TLS on a loopback port.
-// [Listener] stands alone too, as a [net.Listener] for a server and a dialer for
-// [chatroom.WithDialer].
 package chatroomtest

@@ -11,24 +11,24 @@ type SuiteCase struct {
 	Test func(tb testing.TB)
 }
 
-func exportCases(cases []suiteCase) []SuiteCase {
+func exportCases[R any](cases []suiteCase[R], start func(*suiteRun) R) []SuiteCase {
 	var all []SuiteCase
 	for _, c := range cases {
-		all = append(all, SuiteCase{c.name, func(tb testing.TB) { testCase(tb, c, hangTimeout) }})
+		all = append(all, SuiteCase{c.name, func(tb testing.TB) { runCase(tb, c, start, hangTimeout) }})
 	}
 	return all
 }
 
 func ServerCases(start func(tb testing.TB) func() (net.Conn, error)) []SuiteCase {
-	return exportCases(newServerCases(start))
+	return exportCases(serverCases(), startServerRun(start))
 }
 
 func ClientCases(start func(tb testing.TB) (net.Listener, JoinFunc)) []SuiteCase {
-	return exportCases(newClientCases(start))
+	return exportCases(clientCases(), startClientRun(start))
 }
 
 func ListenerCases(newListener func(tb testing.TB) (net.Listener, DialFunc)) []SuiteCase {
-	return exportCases(newListenerCases(newListener))
+	return exportCases(listenerCases(), startListenerRun(newListener))
 }
 
 var ParseWire = parseWire

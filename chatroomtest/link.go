@@ -1,6 +1,7 @@
 package chatroomtest
 
 import (
+	"cmp"
 	"net"
 	"syscall"
 	"time"
@@ -156,10 +157,7 @@ func (l *Link) RemoteAddr() net.Addr { return l.remote }
 
 // SetDeadline sets both deadlines.
 func (l *Link) SetDeadline(t time.Time) error {
-	if err := l.SetReadDeadline(t); err != nil {
-		return err
-	}
-	return l.SetWriteDeadline(t)
+	return cmp.Or(l.SetReadDeadline(t), l.SetWriteDeadline(t))
 }
 
 // SetReadDeadline sets the deadline of reads, those that wait included.

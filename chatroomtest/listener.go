@@ -12,11 +12,9 @@ import (
 type Listener struct {
 	connect func(near, far net.Addr) (net.Conn, net.Conn) // fixed after construction
 
-	done  chan struct{} // closed by Close
-	ready chan struct{} // holds a token while pending may not be empty
-
-	// mu guards the fields below.
+	// mu guards the fields below. Nobody holds it while waiting.
 	mu      sync.Mutex
+	changed sync.Cond // of closed and pending
 	closed  bool
 	pending []net.Conn // dialed and not accepted
 	dialed  int
@@ -39,46 +37,26 @@ func NewBufferedListener(size int) *Listener {
 }
 
 func newListener(connect func(near, far net.Addr) (net.Conn, net.Conn)) *Listener {
-	return &Listener{connect: connect, done: make(chan struct{}), ready: make(chan struct{}, 1)}
+	l := &Listener{connect: connect}
+	l.changed.L = &l.mu
+	return l
 }
 
 // Accept returns the next connection that has been dialed. It blocks until there
 // is one or the listener is closed; then, and ever after, it returns
 // [net.ErrClosed].
 func (l *Listener) Accept() (net.Conn, error) {
-	for {
-		select {
-		case <-l.done:
-			return nil, net.ErrClosed
-		case <-l.ready:
-		}
-		if nc := l.takePending(); nc != nil {
-			return nc, nil
-		}
-	}
-}
-
-func (l *Listener) takePending() net.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.pending) == 0 {
-		return nil
+	for !l.closed && len(l.pending) == 0 {
+		l.changed.Wait()
+	}
+	if l.closed {
+		return nil, net.ErrClosed
 	}
 	nc := l.pending[0]
 	l.pending = l.pending[1:]
-	if len(l.pending) > 0 {
-		l.signalLocked()
-	}
-	return nc
-}
-
-// signalLocked puts the token in ready. l.mu must be held, so there is at most
-// one to put.
-func (l *Listener) signalLocked() {
-	select {
-	case l.ready <- struct{}{}:
-	default:
-	}
+	return nc, nil
 }
 
 // Close stops accepting. Connections that were dialed and not accepted are
@@ -86,18 +64,16 @@ func (l *Listener) signalLocked() {
 // [net.ErrClosed].
 func (l *Listener) Close() error {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.closed {
-		l.mu.Unlock()
 		return net.ErrClosed
 	}
 	l.closed = true
-	pending := l.pending
-	l.pending = nil
-	close(l.done)
-	l.mu.Unlock()
-	for _, nc := range pending {
-		_ = nc.Close()
+	for _, nc := range l.pending {
+		_ = nc.Close() // which does not wait
 	}
+	l.pending = nil
+	l.changed.Broadcast()
 	return nil
 }
 
@@ -130,7 +106,7 @@ func (l *Listener) DialFrom(ctx context.Context, from net.Addr) (net.Conn, error
 	}
 	near, far := l.connect(from, l.Addr())
 	l.pending = append(l.pending, far)
-	l.signalLocked()
+	l.changed.Signal()
 	return near, nil
 }
 

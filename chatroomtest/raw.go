@@ -8,8 +8,6 @@ import (
 	"os"
 	"testing/synctest"
 	"time"
-
-	"example.com/chatroom"
 )
 
 // A Raw is a connection to a [Server] that speaks bytes. Read, Write and the
@@ -36,7 +34,7 @@ func (r *Raw) SendBytes(b string) {
 // SendFrame writes a frame: the first is the name, each other a message.
 func (r *Raw) SendFrame(payload string) {
 	r.s.tb.Helper()
-	r.SendBytes(string(chatroom.AppendFrame(nil, []byte(payload))))
+	r.SendBytes(string(frames(payload)))
 }
 
 // WantBytes fails the test unless the next bytes are exactly these.
@@ -52,14 +50,14 @@ func (r *Raw) WantBytes(b string) {
 // WantFrame fails the test unless the next bytes are this frame.
 func (r *Raw) WantFrame(payload string) {
 	r.s.tb.Helper()
-	r.WantBytes(string(chatroom.AppendFrame(nil, []byte(payload))))
+	r.WantBytes(string(frames(payload)))
 }
 
 // Want fails the test unless the next bytes are this message: the sender's name
 // and the body, each as a frame.
 func (r *Raw) Want(from, body string) {
 	r.s.tb.Helper()
-	r.WantBytes(string(chatroom.AppendFrame(chatroom.AppendFrame(nil, []byte(from)), []byte(body))))
+	r.WantBytes(string(frames(from, body)))
 }
 
 // WantClosed fails the test unless the next thing to come is the end of the

@@ -82,11 +82,16 @@ func NewServerOn(tb testing.TB, l net.Listener, dial DialFunc, opts ...chatroom.
 		ended:   make(map[string]error),
 		changed: make(chan struct{}),
 	}
-	s.Server = newChatroom(slices.Concat(
+	s.Server = chatroom.NewServer(slices.Concat(
 		[]chatroom.ServerOption{chatroom.WithLogger(slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelError})))},
 		opts,
 		[]chatroom.ServerOption{chatroom.WithOnJoin(s.onJoin), chatroom.WithOnLeave(s.onLeave)},
-	))
+	)...)
+	for _, opt := range opts {
+		if f, ok := opt.(serverFunc); ok {
+			f.set(s.Server)
+		}
+	}
 	tb.Cleanup(s.cleanup)
 	go func() { s.served <- s.Serve(&attendedListener{l, s}) }() // ends with the server; cleanup waits for it
 	return s
@@ -136,17 +141,6 @@ type serverFunc struct {
 // nothing. The server belongs to the test, which ends it.
 func WithServer(set func(*chatroom.Server)) chatroom.ServerOption {
 	return serverFunc{chatroom.WithOnJoin(nil), set}
-}
-
-// newChatroom returns a server that does not serve yet.
-func newChatroom(opts []chatroom.ServerOption) *chatroom.Server {
-	s := chatroom.NewServer(opts...)
-	for _, opt := range opts {
-		if f, ok := opt.(serverFunc); ok {
-			f.set(s)
-		}
-	}
-	return s
 }
 
 func (s *Server) onJoin(m chatroom.Member) {

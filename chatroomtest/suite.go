@@ -1,49 +1,41 @@
 package chatroomtest
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net"
-	"slices"
+	"maps"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 )
 
 // A SuiteOption configures [TestServer], [TestClient] and [TestListener].
 type SuiteOption interface{ applySuite(*suiteConfig) }
 
 type suiteConfig struct {
-	skip   map[string]string // a case's name to why it is skipped
+	skip   map[string]string // the name of a case or a part to why it is skipped
 	hang   time.Duration
 	bubble bool
-}
-
-func newSuiteConfig(opts []SuiteOption) suiteConfig {
-	cfg := suiteConfig{skip: map[string]string{}, hang: hangTimeout}
-	for _, o := range opts {
-		o.applySuite(&cfg)
-	}
-	return cfg
 }
 
 type suiteOption func(*suiteConfig)
 
 func (f suiteOption) applySuite(c *suiteConfig) { f(c) }
 
-// SkipCase skips the case of a suite that has this name, and says why in the
-// test's log. The default is to skip none. A name that no case of the suite has
-// fails the test, so that a skip does not outlive its case.
+// SkipCase skips a case of a suite, and says why in the test's log. The name is
+// that of a case, such as "large", or that of one part of a case, such as
+// "large/65536": the name of the subtest without that of the test. The default
+// is to skip none. A name that no case and no part has fails the test, so that a
+// skip does not outlive its case.
 func SkipCase(name, why string) SuiteOption {
 	return suiteOption(func(c *suiteConfig) { c.skip[name] = why })
 }
 
-// WithHangTimeout sets how long a case may take. One that takes longer fails
-// with what each of its connections waits for and the stacks of all goroutines.
-// It is no measure of speed: set it well above what the slowest machine needs.
+// WithHangTimeout sets how long a case, or a part of one, may take. One that
+// takes longer fails, and tells who waits for what, what each connection has
+// received, and the stacks of all goroutines. It is no measure of speed: set it
+// well above what the slowest machine needs.
 //
 // The default, zero and negative are 10 seconds.
 func WithHangTimeout(d time.Duration) SuiteOption {
@@ -55,8 +47,8 @@ func WithHangTimeout(d time.Duration) SuiteOption {
 }
 
 // InBubble runs each case inside a [testing/synctest] bubble of its own, in
-// which a case that hangs is found out at once. The subject must then be made
-// inside the bubble, by the function that the suite is given, and block on
+// which a case that hangs is found out without waiting. The subject must then be
+// made inside the bubble, by the function that the suite is given, and block on
 // nothing but what is in it: no sockets, no processes; a [Listener] instead.
 //
 // The default is to run outside a bubble, over anything.
@@ -64,224 +56,100 @@ func InBubble() SuiteOption {
 	return suiteOption(func(c *suiteConfig) { c.bubble = true })
 }
 
-// A suiteCase is one thing that a suite proves.
-type suiteCase = caseOf[*suiteRun]
-
-// A caseOf is a case that is run by an R.
-type caseOf[R any] struct {
-	name string
-	why  string // a sentence; shown when the case fails
-	run  func(r R)
+// A suiteCase is a case, or a part of one. An R is a suiteRun and its subject.
+type suiteCase[R any] struct {
+	name string // "case" or "case/part"
+	why  string // a clause; shown when the case fails
+	run  func(R)
 }
 
-// casesOf returns cases as those of a suite that start makes the runs for.
-func casesOf[R any](cases []caseOf[R], start func(r *suiteRun) R) []suiteCase {
-	all := make([]suiteCase, len(cases))
-	for i, c := range cases {
-		all[i] = suiteCase{c.name, c.why, func(r *suiteRun) { c.run(start(r)) }}
+// A suitePart is what one part of a case is about.
+type suitePart[P any] struct {
+	name string // of lower-case letters, digits and hyphens
+	of   P
+}
+
+// inParts returns the parts of a case.
+func inParts[R, P any](name, why string, parts []suitePart[P], run func(R, P)) []suiteCase[R] {
+	var cases []suiteCase[R]
+	for _, p := range parts {
+		cases = append(cases, suiteCase[R]{name + "/" + p.name, why, func(r R) { run(r, p.of) }})
+	}
+	return cases
+}
+
+// runSuite runs the cases that are not skipped, each with the R that start makes.
+func runSuite[R any](t *testing.T, cases []suiteCase[R], start func(*suiteRun) R, opts []SuiteOption) {
+	t.Helper()
+	cfg := suiteConfig{skip: map[string]string{}, hang: hangTimeout}
+	for _, o := range opts {
+		o.applySuite(&cfg)
+	}
+	unknown := maps.Clone(cfg.skip)
+	for _, c := range cases {
+		whole, _, _ := strings.Cut(c.name, "/")
+		delete(unknown, whole)
+		delete(unknown, c.name)
+		t.Run(c.name, func(t *testing.T) {
+			for _, name := range []string{whole, c.name} {
+				if why, ok := cfg.skip[name]; ok {
+					t.Skip(why)
+				}
+			}
+			if cfg.bubble {
+				synctest.Test(t, func(t *testing.T) { runCase(t, c, start, cfg.hang) })
+				return
+			}
+			runCase(t, c, start, cfg.hang)
+		})
+	}
+	for name := range unknown {
+		t.Errorf("chatroomtest: no case and no part to skip is called %q", name)
+	}
+}
+
+// numbered returns n messages, in the format's order.
+func numbered(format string, n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf(format, i))
 	}
 	return all
 }
 
-func runSuite(t *testing.T, cases []suiteCase, opts []SuiteOption) {
-	t.Helper()
-	cfg := newSuiteConfig(opts)
-	for name := range cfg.skip {
-		if !slices.ContainsFunc(cases, func(c suiteCase) bool { return c.name == name }) {
-			t.Errorf("chatroomtest: no case to skip is called %q", name)
-		}
+// messageSizes are parts of messages, each as many bytes long as its name says.
+func messageSizes(sizes ...int) []suitePart[string] {
+	var parts []suitePart[string]
+	for _, n := range sizes {
+		body := strings.Repeat("0123456789abcdef", n/16+1)[:n]
+		parts = append(parts, suitePart[string]{fmt.Sprint(n), body})
 	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			if why, ok := cfg.skip[c.name]; ok {
-				t.Skip(why)
-			}
-			if cfg.bubble {
-				synctest.Test(t, func(t *testing.T) { testCase(t, c, cfg.hang) })
-				return
-			}
-			testCase(t, c, cfg.hang)
+	return parts
+}
+
+// largeSizes are around what buffers hold.
+func largeSizes() []suitePart[string] {
+	return messageSizes(1000, 1023, 1024, 1025, 4096, 4097, 16384, 32768, 65535, 65536, 100000, 1<<18)
+}
+
+// texts are parts of names and messages that have more bytes than characters.
+func texts() []suitePart[string] {
+	return []suitePart[string]{
+		{"two-byte-characters", "grüße"},
+		{"three-byte-characters", "naïve 你好"},
+		{"four-byte-characters", "Zoë 🦀🦀🦀"},
+		{"combining-characters", "e\u0301"},
+	}
+}
+
+// exampleParts are the wire's examples of a file. A part has its example's name,
+// with hyphens for all but letters and digits.
+func exampleParts(file string) []suitePart[WireExample] {
+	var parts []suitePart[WireExample]
+	for _, example := range WireExamples(file) {
+		words := strings.FieldsFunc(strings.ToLower(example.Name), func(r rune) bool {
+			return !unicode.IsLetter(r) && !unicode.IsDigit(r)
 		})
+		parts = append(parts, suitePart[WireExample]{strings.Join(words, "-"), example})
 	}
-}
-
-// testCase runs c. When it returns the case's connections are closed, and
-// the subject is left to tb.Cleanup.
-func testCase(tb testing.TB, c suiteCase, hang time.Duration) {
-	r := &suiteRun{tb: tb, why: c.why, limit: hang, changed: make(chan struct{}), hung: make(chan struct{})}
-	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.timer = time.AfterFunc(hang, r.hang)
-	defer r.end()
-	c.run(r)
-}
-
-// A suiteRun is a case that is being run. Its methods that fail the test must be
-// called on the test's goroutine.
-type suiteRun struct {
-	// Fixed after construction.
-	tb     testing.TB
-	why    string
-	limit  time.Duration
-	timer  *time.Timer        // calls hang
-	hung   chan struct{}      // closed by hang, after dump is set
-	ctx    context.Context    // ends when the case does, or hangs
-	cancel context.CancelFunc // of ctx; called with mu held
-
-	// running counts the goroutines of the case.
-	running sync.WaitGroup
-
-	// mu guards the fields below and those of conns.
-	mu      sync.Mutex
-	conns   []*suiteConn
-	closers []io.Closer   // what hang and end close besides conns
-	pending []*string     // what is waited for, but for what conns tell
-	dump    string        // who waits for whom, when the case has hung
-	changed chan struct{} // closed and replaced when a connection gets something
-}
-
-// end closes what the case has opened and waits for the case's goroutines, which
-// end then, unless closing a connection does not end what waits for it.
-func (r *suiteRun) end() {
-	r.timer.Stop()
-	closed := r.closeAll()
-	ended := make(chan struct{})
-	go func() { // ends with the case's connections
-		defer close(ended)
-		<-closed
-		r.running.Wait()
-	}()
-	patience := time.NewTimer(r.limit)
-	defer patience.Stop()
-	select {
-	case <-ended:
-	case <-patience.C:
-		r.tb.Errorf("chatroomtest: the case's connections are closed, and after %v something still waits for one\n%s", r.limit, stacks())
-	}
-}
-
-// hang ends a case that takes too long: it notes who waits for whom and closes
-// the connections, so that whoever waits fails.
-func (r *suiteRun) hang() {
-	r.mu.Lock()
-	var b strings.Builder
-	fmt.Fprintf(&b, "the case has taken %v. Who waits for what:\n", r.limit)
-	for _, what := range r.pending {
-		fmt.Fprintf(&b, "  the suite waits for %s\n", *what)
-	}
-	for _, c := range r.conns {
-		fmt.Fprintf(&b, "  %s\n", c.describeLocked())
-	}
-	fmt.Fprintf(&b, "%s", stacks())
-	r.dump = b.String()
-	r.mu.Unlock()
-	close(r.hung)
-	r.closeAll()
-}
-
-// closeAll closes what the case has opened, and returns a channel that is closed
-// when that is done.
-func (r *suiteRun) closeAll() <-chan struct{} {
-	r.mu.Lock()
-	r.cancel()
-	conns, closers := r.conns, r.closers
-	r.closers = nil
-	r.mu.Unlock()
-	// All at once, since one may wait for another to close: TLS says goodbye, and
-	// a subject may wait until the server has hung up.
-	var closing sync.WaitGroup
-	for _, c := range conns {
-		closing.Go(func() { _ = c.nc.Close() }) // the case may have closed it
-	}
-	for _, c := range closers {
-		closing.Go(func() { _ = c.Close() })
-	}
-	done := make(chan struct{})
-	go func() { // ends with the closes
-		defer close(done)
-		closing.Wait()
-	}()
-	return done
-}
-
-// closeAtEnd closes c when the case ends or hangs.
-func (r *suiteRun) closeAtEnd(c io.Closer) {
-	r.mu.Lock()
-	over := r.ctx.Err() != nil
-	if !over {
-		r.closers = append(r.closers, c)
-	}
-	r.mu.Unlock()
-	if over {
-		_ = c.Close()
-	}
-}
-
-// fatalf fails the case. If it has hung, that is what is told.
-func (r *suiteRun) fatalf(format string, args ...any) {
-	r.tb.Helper()
-	msg := fmt.Sprintf(format, args...)
-	select {
-	case <-r.hung:
-		r.tb.Fatalf("chatroomtest: %s\nwhy it matters: %s\n%s", msg, r.why, r.dump)
-	default:
-		r.tb.Fatalf("chatroomtest: %s\nwhy it matters: %s", msg, r.why)
-	}
-}
-
-// do runs f, which may block, on a goroutine of its own, and waits for it. The
-// goroutine of one that hangs is left behind.
-func (r *suiteRun) do(what string, f func()) {
-	r.tb.Helper()
-	done := make(chan struct{})
-	go func() { // ends with f
-		defer close(done)
-		f()
-	}()
-	r.wait(what, done)
-}
-
-// wait waits until done is closed.
-func (r *suiteRun) wait(what string, done <-chan struct{}) {
-	r.tb.Helper()
-	over := r.waitsFor(what)
-	select {
-	case <-done:
-	case <-r.hung:
-		r.fatalf("want %s: it did not happen", what)
-	}
-	over()
-}
-
-// waitsFor notes that something is waited for until over is called.
-func (r *suiteRun) waitsFor(what string) (over func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.pending = append(r.pending, &what)
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.pending = slices.DeleteFunc(r.pending, func(p *string) bool { return p == &what })
-	}
-}
-
-// notifyLocked wakes who waits for a change. r.mu must be held.
-func (r *suiteRun) notifyLocked() {
-	close(r.changed)
-	r.changed = make(chan struct{})
-}
-
-// dialFor connects, as the suite's user does it.
-func (r *suiteRun) dialFor(label string, dial func() (net.Conn, error)) net.Conn {
-	r.tb.Helper()
-	var nc net.Conn
-	var err error
-	r.do(label+" to connect", func() {
-		if nc, err = dial(); err == nil {
-			r.closeAtEnd(nc)
-		}
-	})
-	if err != nil {
-		r.fatalf("connect %s: %v", label, err)
-	}
-	return nc
+	return parts
 }

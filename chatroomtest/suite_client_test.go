@@ -12,9 +12,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"example.com/chatroom"
 	"example.com/chatroom/chatroomtest"
 )
@@ -244,10 +241,7 @@ func startFaultyClient(faults clientFaults) func(tb testing.TB) (net.Listener, c
 // Each fault is found by the cases that are named for it and, where it shows in
 // the bytes of the examples, by the conversations; by no other.
 func TestClientSuiteFindsFaults(t *testing.T) {
-	var all []string
-	for _, c := range chatroomtest.ClientCases(nil) {
-		all = append(all, c.Name)
-	}
+	all := allOf(chatroomtest.ClientCases(nil))
 	tests := []struct {
 		name   string
 		faults clientFaults
@@ -278,17 +272,7 @@ func TestClientSuiteFindsFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, failures := failing(t, chatroomtest.ClientCases(startFaultyClient(tt.faults)))
-			if !assert.ElementsMatch(t, tt.want, got) {
-				for _, name := range got {
-					if !slices.Contains(tt.want, name) {
-						t.Logf("%s: %.1000s", name, failures[name])
-					}
-				}
-			}
-			for name, failure := range failures {
-				require.Contains(t, failure, "why it matters: ", name)
-			}
+			wantFailing(t, tt.want, chatroomtest.ClientCases(startFaultyClient(tt.faults)))
 		})
 	}
 }

@@ -1,144 +1,126 @@
 package chatroomtest
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"time"
 
 	"example.com/chatroom"
 )
 
 const (
-	// suiteFrameLimit is the longest frame that a suite reads, in bytes.
+	// suiteFrameLimit is the longest payload that a suite reads, in bytes.
 	suiteFrameLimit = 8 << 20
 
 	// frameHeaderLen is the length of a frame's header in bytes.
 	frameHeaderLen = 10
 )
 
-// A suiteConn is a connection to the server under test that keeps all it is
-// sent. It reads on a goroutine of its own, so that no server has to wait for
-// it, unless it is paused.
+// A suiteConn is the suite's end of a connection. It keeps all that comes, and
+// reads on a goroutine of its own, so that nobody has to wait for it, unless it
+// is paused.
 type suiteConn struct {
 	// Fixed after construction.
 	r     *suiteRun
-	label string // its name, or what it is for
+	label string // whose it is
 	nc    net.Conn
 
+	// Owned by the test's goroutine.
+	taken int // frames that next has returned
+
 	// r.mu guards the fields below.
-	doing  string // what it last did or waits for
-	frames []suiteFrame
+	frames []string       // as they came, header and payload
 	seen   map[string]int // how often a payload came
-	broken error          // what came was no frame
+	rest   []byte         // what came behind the last frame
+	broken error          // the rest is no frame
 	ended  error          // nothing more comes
-	gate   chan struct{}  // closed by resume; nil while it reads
+	paused bool
 }
 
-// A suiteFrame is a frame as it was sent, byte by byte.
-type suiteFrame struct {
-	header  [frameHeaderLen]byte
-	payload []byte
-}
-
-// newConn takes nc over and begins to read it.
-func (r *suiteRun) newConn(label string, nc net.Conn) *suiteConn {
-	c := &suiteConn{r: r, label: label, nc: nc, doing: "has just connected", seen: map[string]int{}}
+// newConn takes over the connection that open returns, and begins to read it.
+func (r *suiteRun) newConn(label string, open func() (net.Conn, error)) *suiteConn {
+	r.tb.Helper()
+	c := &suiteConn{r: r, label: label, seen: map[string]int{}}
+	r.must(label+" to be connected", func() (err error) {
+		if c.nc, err = open(); err == nil {
+			r.closeAtEnd(c.nc)
+		}
+		return err
+	})
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.conns = append(r.conns, c)
-	r.mu.Unlock()
 	r.running.Go(c.readLoop)
 	return c
 }
 
 // readLoop ends with the connection.
 func (c *suiteConn) readLoop() {
-	br := bufio.NewReader(c.nc)
 	for {
-		f, err := readSuiteFrame(br)
+		payload, err := chatroom.ReadFrame(suiteReader{c}, suiteFrameLimit)
+		bad := errors.Is(err, chatroom.ErrBadHeader) || errors.Is(err, chatroom.ErrFrameTooLarge)
 		c.r.mu.Lock()
 		switch {
-		case err == nil:
-			c.frames = append(c.frames, f)
-			c.seen[string(f.payload)]++
-		case errors.Is(err, chatroom.ErrBadHeader), errors.Is(err, chatroom.ErrFrameTooLarge):
+		case err != nil && !bad:
+			c.ended = err
+		case c.broken != nil: // all that follows is part of the rest
+		case bad:
 			c.broken = err
 		default:
-			c.ended = err
+			c.frames = append(c.frames, string(c.rest))
+			c.seen[string(payload)]++
+			c.rest = nil
 		}
-		c.r.notifyLocked()
-		gate := c.gate
+		ended, paused := c.ended != nil, c.paused
+		close(c.r.changed)
+		c.r.changed = make(chan struct{})
 		c.r.mu.Unlock()
-		if err != nil {
-			break
+		if ended {
+			return
 		}
-		if gate != nil {
-			select {
-			case <-gate:
-			case <-c.r.ctx.Done():
-			}
+		if paused {
+			<-c.r.ctx.Done()
 		}
 	}
-	_, err := io.Copy(io.Discard, br)
+}
+
+// A suiteReader reads c's connection, and keeps what it reads as c's rest.
+type suiteReader struct{ c *suiteConn }
+
+func (r suiteReader) Read(p []byte) (int, error) {
+	n, err := r.c.nc.Read(p)
+	r.c.r.mu.Lock()
+	defer r.c.r.mu.Unlock()
+	r.c.rest = append(r.c.rest, p[:n]...)
+	return n, err
+}
+
+// pause stops the reading, after at most one more frame, until the case ends.
+func (c *suiteConn) pause() {
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
-	if c.ended == nil {
-		if c.ended = err; err == nil {
-			c.ended = io.EOF
-		}
-	}
-	c.r.notifyLocked()
+	c.paused = true
 }
 
-func readSuiteFrame(r io.Reader) (f suiteFrame, err error) {
-	n, err := io.ReadFull(r, f.header[:])
-	if n < len(f.header) {
-		return f, err
-	}
-	f.payload, err = chatroom.ReadFrame(io.MultiReader(bytes.NewReader(f.header[:]), r), suiteFrameLimit)
-	return f, err
-}
-
-// pause stops the reading, after at most one more frame, and returns what goes
-// on with it.
-func (c *suiteConn) pause() (resume func()) {
-	gate := make(chan struct{})
-	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
-	c.gate = gate
-	return func() {
-		c.r.mu.Lock()
-		defer c.r.mu.Unlock()
-		c.gate = nil
-		close(gate)
-	}
-}
-
-// describeLocked tells of the connection in a sentence. r.mu must be held.
-func (c *suiteConn) describeLocked() string {
-	s := fmt.Sprintf("%s %s; %d frames have come", c.label, c.doing, len(c.frames))
+// stateLocked says what has come. r.mu must be held.
+func (c *suiteConn) stateLocked() string {
+	s := fmt.Sprintf("%d frames have come", len(c.frames))
 	if n := len(c.frames); n > 0 {
-		s += fmt.Sprintf(", the last %.40q", c.frames[n-1].payload)
+		s += fmt.Sprintf(", the last %.60q", c.frames[n-1])
 	}
-	if c.gate != nil {
-		s += "; it does not read"
+	if len(c.rest) > 0 {
+		s += fmt.Sprintf("; then came %.60q", c.rest)
 	}
 	if c.broken != nil {
-		s += fmt.Sprintf("; then came no frame: %v", c.broken)
+		s += fmt.Sprintf(", which is no frame: %v", c.broken)
+	}
+	if c.paused {
+		s += "; it does not read"
 	}
 	if c.ended != nil {
 		s += fmt.Sprintf("; its stream has ended: %v", c.ended)
 	}
 	return s
-}
-
-func (c *suiteConn) note(doing string) {
-	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
-	c.doing = doing
 }
 
 // write writes b and fails the case if that fails.
@@ -149,17 +131,12 @@ func (c *suiteConn) write(b []byte) {
 	}
 }
 
-// tryWrite writes b to a server that may hang up. It may be called from any
+// tryWrite writes b to a peer that may hang up. It may be called from any
 // goroutine.
 func (c *suiteConn) tryWrite(b []byte) error {
-	c.note(fmt.Sprintf("writes %d bytes, which begin %.40q", len(b), b))
+	defer c.r.notes("%s writes %d bytes, which begin %.40q", c.label, len(b), b)()
 	_, err := c.nc.Write(b)
-	if err != nil {
-		c.note(fmt.Sprintf("could not write: %v", err))
-		return err
-	}
-	c.note("waits for nothing")
-	return nil
+	return err
 }
 
 // send sends payloads, each as a frame, in one write.
@@ -176,88 +153,69 @@ func frames(payloads ...string) []byte {
 	return b
 }
 
-// want waits until this payload has come, whatever came besides.
-func (c *suiteConn) want(payload string) {
-	c.r.tb.Helper()
-	c.await(fmt.Sprintf("%.60q", payload), func() bool { return c.seen[payload] > 0 })
-}
-
-// await waits until cond, which is called with r.mu held.
+// await waits until cond, which is called with r.mu held. It fails the case if
+// the stream ends first, or goes on with what is no frame.
 func (c *suiteConn) await(what string, cond func() bool) {
 	c.r.tb.Helper()
-	c.note("waits for " + what)
-	for {
-		c.r.mu.Lock()
-		ok, ended, state, changed := cond(), c.ended != nil || c.broken != nil, c.describeLocked(), c.r.changed
-		c.r.mu.Unlock()
-		switch {
-		case ok:
-			c.note("waits for nothing")
-			return
-		case ended:
-			c.r.fatalf("%s", state)
-		}
-		select {
-		case <-changed:
-		case <-c.r.hung:
-			c.r.fatalf("%s: want %s, and it did not come", c.label, what)
+	c.r.until(c.label, what, nil, cond, c)
+}
+
+// want waits until these payloads have come, whatever came besides.
+func (c *suiteConn) want(payloads ...string) {
+	c.r.tb.Helper()
+	for _, p := range payloads {
+		c.await(fmt.Sprintf("%.60q", p), func() bool { return c.seen[p] > 0 })
+	}
+}
+
+// next waits for the next frame, and returns it as it came.
+func (c *suiteConn) next() string {
+	c.r.tb.Helper()
+	c.await("a frame", func() bool { return len(c.frames) > c.taken })
+	c.taken++
+	return c.received()[c.taken-1]
+}
+
+// wantStrict fails the case unless all that has come is padded as it must be.
+func (c *suiteConn) wantStrict() {
+	c.r.tb.Helper()
+	for _, f := range c.received() {
+		if want := string(frames(f[frameHeaderLen:])); f != want {
+			c.r.fatalf("%s: want the frame %.60q, got %.60q", c.label, want, f)
 		}
 	}
 }
 
-// wantClosed waits until the server has closed the connection.
+// wantClosed waits until the peer has closed the connection.
 func (c *suiteConn) wantClosed(after string) {
 	c.r.tb.Helper()
-	c.note("waits to be closed after " + after)
-	for {
-		c.r.mu.Lock()
-		ended, changed := c.ended != nil, c.r.changed
-		c.r.mu.Unlock()
-		if ended {
-			return
-		}
-		select {
-		case <-changed:
-		case <-c.r.hung:
-			c.r.fatalf("%s: want the connection closed after %s, but it is open", c.label, after)
-		}
-	}
+	c.r.until(c.label, "its connection to be closed after "+after, nil, func() bool { return c.ended != nil })
 }
 
 // received returns the frames that have come so far.
-func (c *suiteConn) received() []suiteFrame {
+func (c *suiteConn) received() []string {
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
 	return c.frames[:len(c.frames):len(c.frames)]
 }
 
-// count returns how often this payload has come so far.
-func (c *suiteConn) count(payload string) int {
-	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
-	return c.seen[payload]
+// payloads returns the payloads that have come so far.
+func (c *suiteConn) payloads() []string {
+	var all []string
+	for _, f := range c.received() {
+		all = append(all, f[frameHeaderLen:])
+	}
+	return all
 }
 
-// settle waits until cond, which is called with r.mu held, and reports false if
-// that takes longer than retry.
-func (r *suiteRun) settle(what string, retry time.Duration, cond func() bool) bool {
-	r.tb.Helper()
-	defer r.waitsFor(what)()
-	timer := time.NewTimer(retry)
-	defer timer.Stop()
-	for {
-		r.mu.Lock()
-		ok, changed := cond(), r.changed
-		r.mu.Unlock()
-		if ok {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-timer.C:
-			return false
-		case <-r.hung:
-			r.fatalf("want %s, and it did not happen", what)
+// wantAtMost fails the case if one of these payloads has come more than n times.
+func (c *suiteConn) wantAtMost(n int, payloads ...string) {
+	c.r.tb.Helper()
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	for _, p := range payloads {
+		if came := c.seen[p]; came > n {
+			c.r.fatalf("%s: want %.60q to come %d times at most, and it came %d times", c.label, p, n, came)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 func ExampleTestServer() {
 	run(func(t *testing.T) {
 		chatroomtest.TestServer(t, func(tb testing.TB) func() (net.Conn, error) {
-			s := chatroom.NewServer()
+			s := chatroom.NewServer(chatroom.WithMaxMessage(128 << 10))
 			l := chatroomtest.NewListener()
 			served := make(chan error, 1)
 			go func() { served <- s.Serve(l) }()
@@ -27,7 +27,7 @@ func ExampleTestServer() {
 			return func() (net.Conn, error) { return l.DialContext(context.Background(), "", "") }
 		},
 			chatroomtest.InBubble(), // all of it is in memory
-			chatroomtest.SkipCase("huge-header", "an example of a skip"),
+			chatroomtest.SkipCase("large/262144", "the limit is 128 KiB"),
 		)
 	})
 	// Output: passed: true

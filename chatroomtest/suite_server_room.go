@@ -4,324 +4,268 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-
-	"example.com/chatroom"
 )
 
-func serverCases() []caseOf[*serverRun] { return slices.Concat(wireCases(), roomCases(), faultCases()) }
-
-// roomCases are those of what a room promises its members.
-func roomCases() []caseOf[*serverRun] {
-	return []caseOf[*serverRun]{
-		{"exclusion", "nobody receives a message of their own", testExclusion},
-		{"same-name", "members may share a name: exclusion goes by connection", testSameName},
-		{"order", "what one member sends stays in order", testOrder},
-		{"one-sequence", "all members see one sequence, whoever sends", testOneSequence},
-		{"pairs", "a name without its message puts a client out of step for ever", testPairs},
-		{"sender", "the name before a message is its sender's", testSender},
-		{"no-duplicates", "a message arrives once", testNoDuplicates},
-		{"no-loss", "a message read whole reaches everybody who keeps up", testNoLoss},
-		{"late-join", "a member receives nothing from before its join", testLateJoin},
-		{"leave", "what a member sent before it left still arrives, and the others go on", testLeave},
-		{"hang-up", "a connection whose peer has said goodbye is closed, or it leaks", testHangUp},
-		{"slow-reader", "a member that does not read must not stop the others", testSlowReader},
-	}
-}
-
-func testExclusion(s *serverRun) {
-	ann, bob := s.pair("ann", "bob")
-	for i := range 3 {
-		own := fmt.Sprintf("ann's own %d", i)
-		ann.send(own)
-		bob.want(own)
-		bob.send("after " + own)
-		ann.want("after " + own) // an echo would have come before it
-		if ann.count(own) > 0 {
-			s.fatalf("ann received %q, which she sent", own)
-		}
-	}
-}
-
-func testSameName(s *serverRun) {
-	one, two := s.pair("twin", "ann")
-	twin := s.join("twin")
-	one.send("from the first twin")
-	two.want("from the first twin")
-	twin.want("from the first twin")
-	twin.send("from the second twin")
-	two.want("from the second twin")
-	one.want("from the second twin")
-}
-
-func testOrder(s *serverRun) {
-	const n = 100
-	ann, bob := s.pair("ann", "bob")
-	var want []string
-	for i := range n {
-		want = append(want, fmt.Sprintf("in order %03d", i))
-	}
-	ann.send(want[:n/2]...) // at once
-	for _, body := range want[n/2:] {
-		ann.send(body)
-	}
-	for _, body := range want {
-		bob.want(body)
-	}
-	isOne := func(p string) bool { return strings.HasPrefix(p, "in order ") }
-	// What came twice is for another case.
-	got := slices.Compact(bob.bodies(isOne))
-	for i := 1; i < len(got); i++ {
-		if got[i] < got[i-1] && !slices.Contains(got[:i-1], got[i]) {
-			s.fatalf("bob received %q after %q", got[i], got[i-1])
-		}
-	}
-}
-
-func testOneSequence(s *serverRun) {
-	const n = 60
-	ann, bob := s.pair("ann", "bob")
-	cat, dan := s.join("cat"), s.join("dan")
-	s.sendTogether(n, ann, bob)
-	var sequences [][]string
-	for _, c := range []*suiteConn{cat, dan, ann, bob} {
-		for _, last := range []*suiteConn{ann, bob} {
-			if c != last {
-				c.want(fmt.Sprintf("%s says %03d", last.label, n-1))
-			}
-		}
-		got := c.bodies(func(p string) bool { return strings.Contains(p, " says ") })
-		sequences = append(sequences, got)
-	}
-	for i, c := range []*suiteConn{cat, dan, ann, bob} {
-		var want, got []string
-		for _, body := range sequences[0] {
-			if slices.Contains(sequences[i], body) && !slices.Contains(want, body) {
-				want = append(want, body)
-			}
-		}
-		for _, body := range sequences[i] {
-			if slices.Contains(want, body) && !slices.Contains(got, body) {
-				got = append(got, body)
-			}
-		}
-		for j := range want {
-			if got[j] != want[j] {
-				s.fatalf("message %d of those that both received is %q for %s and %q for %s", j, got[j], c.label, want[j], cat.label)
-			}
-		}
-	}
-}
-
-// sendTogether has the senders send n messages each, "NAME says 000" and so on,
-// all at once.
-func (s *serverRun) sendTogether(n int, senders ...*suiteConn) {
-	s.tb.Helper()
-	var sending sync.WaitGroup
-	errs := make([]error, len(senders))
-	for i, c := range senders {
-		sending.Go(func() {
-			for j := range n {
-				if err := c.tryWrite(frames(fmt.Sprintf("%s says %03d", c.label, j))); err != nil {
-					errs[i] = err
+// roomCases are those of what a room promises its members, also beside connections
+// that misbehave.
+func roomCases() []suiteCase[*serverRun] {
+	return slices.Concat(
+		[]suiteCase[*serverRun]{
+			{"exclusion", "nobody receives a message of their own", func(s *serverRun) {
+				for _, own := range numbered("ann's own %d", 3) {
+					s.ann.send(own)
+					s.ben.want(own)
+					s.ben.send("after " + own)
+					s.ann.want("after " + own) // an echo would have come before it
+					s.ann.wantAtMost(0, own)
+				}
+			}},
+			{"same-name", "members may share a name: exclusion goes by connection", func(s *serverRun) {
+				twins := []*suiteConn{s.join("twin"), s.join("twin")}
+				for i, twin := range twins {
+					body := fmt.Sprintf("from twin %d", i)
+					twin.send(body)
+					s.ben.want(body)
+					twins[1-i].want(body)
+				}
+			}},
+			{"order", "what one member sends stays in order", func(s *serverRun) {
+				all := numbered("in order %d", 100)
+				s.ann.send(all[:50]...) // in one write
+				for _, body := range all[50:] {
+					s.ann.send(body)
+				}
+				s.ben.want(all...)
+				s.wantOrder(s.ben, all, "ann sent")
+			}},
+			{"one-sequence", "all members see one sequence, whoever sends", func(s *serverRun) {
+				const n = 60
+				cat, dan := s.join("cat"), s.join("dan")
+				senders := []*suiteConn{s.ann, s.ben, cat}
+				said := s.sendTogether(n, senders...)
+				dan.want(said...)
+				sequence := common(dan.payloads(), said)
+				for i, c := range senders {
+					c.want(slices.Delete(slices.Clone(said), i*n, (i+1)*n)...)
+					s.wantOrder(c, sequence, "dan received")
+				}
+			}},
+			{"pairs", "a name without its message puts a client out of step for ever", func(s *serverRun) {
+				cat := s.join("cat")
+				cat.want(s.sendTogether(30, s.ann, s.ben)...)
+				if i := s.outOfTurn(cat); i >= 0 {
+					s.fatalf("frame %d for cat is %q: names and messages do not come in turn", i, cat.payloads()[i])
+				}
+			}},
+			{"sender", "the name before a message is its sender's", func(s *serverRun) {
+				const n = 30
+				members := []*suiteConn{s.ann, s.ben}
+				for _, name := range []string{"cat", "a name with spaces in it", "x"} {
+					members = append(members, s.join(name))
+				}
+				for _, sender := range members {
+					body := "signed by " + sender.label
+					sender.send(body)
+					for _, c := range members {
+						if c != sender {
+							s.wantFrom(c, sender, body)
+						}
+					}
+				}
+				// Names must not get mixed up when several members send together either.
+				for i, body := range s.sendTogether(n, s.ann, s.ben) {
+					s.wantFrom(members[2], members[i/n], body)
+				}
+			}},
+			{"no-duplicates", "a message arrives once", func(s *serverRun) {
+				all := numbered("once %d", 20)
+				s.ann.send(all...)
+				s.talk() // what comes twice has come twice by now
+				s.ben.wantAtMost(1, all...)
+			}},
+			{"no-loss", "a message read whole reaches everybody who keeps up", func(s *serverRun) {
+				cat := s.join("cat")
+				all := numbered("not lost %d", 400)
+				s.ann.send(all...)
+				s.ben.want(all...)
+				cat.want(all...)
+			}},
+			{"late-join", "a member receives nothing from before its join", func(s *serverRun) {
+				early := numbered("early %d", 3)
+				s.ann.send(early...)
+				s.ben.want(early...)
+				cat := s.join("cat")
+				s.ann.send("late")
+				cat.want("late")
+				cat.wantAtMost(0, early...)
+			}},
+			{"leave", "what a member sent before it left still arrives, and the others go on", func(s *serverRun) {
+				for i := range 5 {
+					cat := s.join(fmt.Sprintf("cat %d", i))
+					last := []string{fmt.Sprintf("good %d", i), fmt.Sprintf("bye %d", i)}
+					cat.send(last...)
+					_ = cat.nc.Close()
+					s.ben.want(last...)
+					s.talk()
+				}
+			}},
+			{"hang-up", "a connection whose peer has said goodbye is closed, or it leaks", func(s *serverRun) {
+				cat := s.join("cat")
+				half, ok := cat.nc.(interface{ CloseWrite() error })
+				if !ok {
+					s.tb.Log("the connection cannot end one direction, so there is nothing to see")
 					return
 				}
-			}
-		})
-	}
-	done := make(chan struct{})
-	go func() { // ends with the senders
-		defer close(done)
-		sending.Wait()
-	}()
-	s.wait("several members to send", done)
-	for i, err := range errs {
-		if err != nil {
-			s.fatalf("%s: write: %v", senders[i].label, err)
+				if err := half.CloseWrite(); err != nil {
+					s.fatalf("cat: end the writing side: %v", err)
+				}
+				// Servers in the tutorials' style read one connection at a time; none needs
+				// more than this to get to cat's.
+				s.talk()
+				cat.wantClosed("a goodbye")
+			}},
+			{"slow-reader", "a member that does not read must not stop the others", func(s *serverRun) {
+				slow := s.connect("slow")
+				if b, ok := slow.nc.(interface{ SetReadBuffer(int) error }); ok {
+					_ = b.SetReadBuffer(4 << 10) // a help, where the system takes it
+				}
+				slow.send("slow")
+				s.meet(s.ann, slow)
+				slow.pause()
+				bodies := numbered("%05d"+strings.Repeat("x", 16<<10-5), 384)
+				for _, body := range bodies {
+					s.ann.send(body)
+				}
+				s.ben.want(bodies[len(bodies)-1])
+				s.talk()
+			}},
+			{"silent", "a connection that never sends its name must not hold up others", func(s *serverRun) {
+				s.connect("silent")
+				s.connect("half a name").write([]byte("5         al"))
+				s.talk()
+				s.join("cat").send("hello past the silent")
+				s.ben.want("hello past the silent")
+			}},
+			{"half-frame", "half a frame is no message, and its end harms nobody", func(s *serverRun) {
+				const body = "half a frame"
+				frame := frames(body)
+				s.comeAndGo(len(frame)-1, func(i int, c *suiteConn) {
+					c.write(frame[:i+1])
+					_ = c.nc.Close()
+				})
+				for _, p := range s.ben.payloads() {
+					if p != "" && strings.HasPrefix(body, p) {
+						s.fatalf("ben received %q, which was never sent whole", p)
+					}
+				}
+			}},
+			{"reset", "a connection that breaks harms nobody", func(s *serverRun) {
+				s.comeAndGo(10, func(_ int, c *suiteConn) { _ = Reset(c.nc) })
+				_ = Reset(s.connect("reset before the name").nc)
+				s.talk()
+				s.join("dan")
+			}},
+		},
+		inParts("bad-header-harms-nobody", "what one member sends must not end the others",
+			exampleParts("reject"), func(s *serverRun, example WireExample) {
+				c := s.connect("cat")
+				_ = c.tryWrite(append(frames("cat"), example.Bytes("header")...))
+				s.talk()
+				_ = c.nc.Close()
+				s.talk()
+				s.join("dan")
+			}),
+		inParts("garbage", "what never was of the protocol is hung up on, and harms nobody", []suitePart[string]{
+			{"http", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
+			{"tls", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a hello of TLS"},
+			{"ssh", "SSH-2.0-OpenSSH_9.9\r\n"},
+			{"smtp", "EHLO localhost\r\nMAIL FROM:<>\r\n"},
+			{"zeros", "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"},
+		}, func(s *serverRun, garbage string) {
+			s.rejects(garbage, garbage)
+			s.talk()
+			s.join("dan")
+		}),
+	)
+}
+
+// wantOrder fails the case unless those of want that c has received came in this
+// order. What is missing, and what came twice, is for other cases.
+func (s *serverRun) wantOrder(c *suiteConn, want []string, whose string) {
+	s.tb.Helper()
+	got := common(c.payloads(), want)
+	for i, body := range common(want, got) {
+		if got[i] != body {
+			s.fatalf("%s received %q where %s %q", c.label, got[i], whose, body)
 		}
 	}
 }
 
-func testPairs(s *serverRun) {
-	const n = 30
-	ann, bob := s.pair("ann", "bob")
-	cat := s.join("cat")
-	s.sendTogether(n, ann, bob)
-	for _, c := range []*suiteConn{ann, bob} {
-		cat.want(fmt.Sprintf("%s says %03d", c.label, n-1))
+// common returns those of a that b has too, each once, in a's order.
+func common(a, b []string) []string {
+	var all []string
+	for _, s := range a {
+		if slices.Contains(b, s) && !slices.Contains(all, s) {
+			all = append(all, s)
+		}
 	}
-	for i, f := range cat.received() {
-		// Whose name it is, is for another case. What others say, as the server
-		// itself, may be anything, but comes in pairs too.
-		p := string(f.payload)
-		isName := p == "ann" || p == "bob" || p == "cat"
-		isText := strings.HasPrefix(p, "ann says ") || strings.HasPrefix(p, "bob says ")
+	return all
+}
+
+// sendTogether has the senders send n messages each, all of them concurrently,
+// and returns the messages of each in turn.
+func (s *serverRun) sendTogether(n int, senders ...*suiteConn) (said []string) {
+	s.tb.Helper()
+	var sending []<-chan error
+	for _, c := range senders {
+		bodies := numbered(c.label+" says %d", n)
+		said = append(said, bodies...)
+		sending = append(sending, s.start(func() (err error) {
+			for i := 0; i < n && err == nil; i++ {
+				err = c.tryWrite(frames(bodies[i]))
+			}
+			return err
+		}))
+	}
+	for i, c := range senders {
+		s.must(c.label+" to send", func() error { return <-sending[i] })
+	}
+	return said
+}
+
+// outOfTurn returns the index of a frame of c's that is a name where a message
+// should be, or a message where a name should be, or -1. Whose name it is, is for
+// another case. What the server itself says may be anything, but comes in pairs.
+func (s *serverRun) outOfTurn(c *suiteConn) int {
+	for i, p := range c.payloads() {
+		isName := slices.ContainsFunc(s.conns, func(m *suiteConn) bool { return m.label == p })
+		isText := strings.Contains(p, " says ") || strings.Contains(p, "probe ")
 		if isName && i%2 != 0 || isText && i%2 == 0 {
-			s.fatalf("frame %d for cat is %q: names and messages do not come in turn", i, f.payload)
+			return i
 		}
+	}
+	return -1
+}
+
+// wantFrom waits until c has received body. It fails the case if another's name
+// came before it, unless names and messages are out of turn, as another case tells.
+func (s *serverRun) wantFrom(c, sender *suiteConn, body string) {
+	s.tb.Helper()
+	c.want(body)
+	all := c.payloads()
+	if i := slices.Index(all, body); s.outOfTurn(c) < 0 && all[max(i-1, 0)] != sender.label {
+		s.fatalf("%s received %q from %q, and %q sent it", c.label, body, all[max(i-1, 0)], sender.label)
 	}
 }
 
-func testSender(s *serverRun) {
-	const n = 30
-	names := []string{"ann", "bob", "cat", "a name with spaces in it", "x"}
-	members := make([]*suiteConn, 0, len(names))
-	ann, bob := s.pair(names[0], names[1])
-	members = append(members, ann, bob)
-	for _, name := range names[2:] {
-		members = append(members, s.join(name))
-	}
-	for _, sender := range members {
-		body := "signed by " + sender.label
-		sender.send(body)
-		for _, c := range members {
-			if c == sender {
-				continue
-			}
-			c.want(body)
-			if got := c.nameBefore(body); got != sender.label {
-				s.fatalf("%s received %q from %q, and %q sent it", c.label, body, got, sender.label)
-			}
-		}
-	}
-	// Names must not get mixed up when several members send at once either.
-	s.sendTogether(n, ann, bob)
-	cat := members[2]
-	for _, sender := range []*suiteConn{ann, bob} {
-		for i := range n {
-			body := fmt.Sprintf("%s says %03d", sender.label, i)
-			cat.want(body)
-			// A torn pair, which is for another case, has the name elsewhere.
-			if got := cat.nameBefore(body); got != sender.label && cat.inTurn() {
-				s.fatalf("cat received %q from %q, and %q sent it", body, got, sender.label)
-			}
-		}
-	}
-}
-
-// inTurn reports whether what c has received is a name and a message in turn, as
-// far as the names of the first two members tell.
-func (c *suiteConn) inTurn() bool {
-	for i, f := range c.received() {
-		if p := string(f.payload); (p == "ann" || p == "bob") && i%2 == 1 {
-			return false
-		}
-	}
-	return true
-}
-
-// nameBefore returns the payload of the frame before body's.
-func (c *suiteConn) nameBefore(body string) string {
-	all := c.received()
-	i := slices.IndexFunc(all, func(f suiteFrame) bool { return string(f.payload) == body })
-	if i < 1 {
-		return ""
-	}
-	return string(all[i-1].payload)
-}
-
-func testNoDuplicates(s *serverRun) {
-	ann, bob := s.pair("ann", "bob")
-	cat := s.join("cat")
-	for i := range 20 {
-		ann.send(fmt.Sprintf("once %d", i))
-	}
-	ann.send("the last")
-	for _, c := range []*suiteConn{bob, cat} {
-		c.want("the last")
-	}
-	s.talk() // what comes twice has come twice by now
-	for _, c := range []*suiteConn{bob, cat} {
-		for i := range 20 {
-			if body := fmt.Sprintf("once %d", i); c.count(body) > 1 {
-				s.fatalf("%s received %q %d times", c.label, body, c.count(body))
-			}
-		}
-	}
-}
-
-func testNoLoss(s *serverRun) {
-	const n = 400
-	ann, bob := s.pair("ann", "bob")
-	cat := s.join("cat")
-	all := make([]string, 0, n+1)
+// comeAndGo has n members come, be heard, and go, one after the other.
+func (s *serverRun) comeAndGo(n int, goes func(i int, c *suiteConn)) {
+	s.tb.Helper()
 	for i := range n {
-		all = append(all, fmt.Sprintf("not lost %d", i))
-	}
-	ann.send(all...)
-	for _, c := range []*suiteConn{bob, cat} {
-		for _, body := range all {
-			c.want(body)
-		}
-	}
-}
-
-func testLateJoin(s *serverRun) {
-	ann, bob := s.pair("ann", "bob")
-	for i := range 3 {
-		ann.send(fmt.Sprintf("early %d", i))
-		bob.want(fmt.Sprintf("early %d", i))
-	}
-	cat := s.join("cat")
-	ann.send("late")
-	cat.want("late")
-	for i := range 3 {
-		if body := fmt.Sprintf("early %d", i); cat.count(body) > 0 {
-			s.fatalf("cat received %q, which was sent before she joined", body)
-		}
-	}
-}
-
-func testLeave(s *serverRun) {
-	_, bob := s.pair("ann", "bob")
-	for i := range 5 {
-		cat := s.join(fmt.Sprintf("cat %d", i))
-		s.members = s.members[:2]
-		bye := []string{fmt.Sprintf("good %d", i), fmt.Sprintf("bye %d", i)}
-		cat.send(bye...)
-		cat.note("has left")
-		_ = cat.nc.Close()
-		bob.want(bye[0])
-		bob.want(bye[1])
+		c := s.connect(fmt.Sprintf("cat %d", i))
+		c.send(c.label, "from "+c.label)
+		s.ben.want("from " + c.label)
+		goes(i, c)
 		s.talk()
 	}
-}
-
-func testHangUp(s *serverRun) {
-	s.pair("ann", "bob")
-	cat := s.join("cat")
-	half, ok := cat.nc.(interface{ CloseWrite() error })
-	if !ok {
-		s.tb.Log("the connection cannot end one direction, so there is nothing to see")
-		return
-	}
-	s.members = s.members[:2]
-	if err := half.CloseWrite(); err != nil {
-		s.fatalf("cat: end the writing side: %v", err)
-	}
-	// Servers in the tutorials' style read one connection at a time; none needs
-	// more than this to get to cat's.
-	s.talk()
-	cat.wantClosed("a goodbye")
-}
-
-func testSlowReader(s *serverRun) {
-	const size, n = 32 << 10, 192
-	s.pair("ann", "bob")
-	ann, bob := s.members[0], s.members[1]
-	slow := s.connect("slow")
-	if b, ok := slow.nc.(interface{ SetReadBuffer(int) error }); ok {
-		_ = b.SetReadBuffer(4 << 10) // a help, where the system takes it
-	}
-	slow.send("slow")
-	s.admitted(slow)
-	s.members = s.members[:2]
-	resume := slow.pause()
-	filler := strings.Repeat("x", size)
-	for i := range n {
-		ann.write(chatroom.AppendFrame(nil, fmt.Appendf(nil, "%05d%s", i, filler)))
-	}
-	bob.want(fmt.Sprintf("%05d%s", n-1, filler))
-	s.talk()
-	resume()
 }
