@@ -14,8 +14,7 @@ type deadline struct {
 	passed bool
 }
 
-// setLocked moves the deadline to t, the zero time being none, and wakes those
-// who wait, who may look at passed again. changed.L must be held.
+// setLocked moves the deadline to t, zero being none. changed.L must be held.
 func (d *deadline) setLocked(changed *sync.Cond, t time.Time) {
 	d.stopLocked()
 	d.passed = !t.IsZero() && time.Until(t) <= 0
