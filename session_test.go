@@ -162,8 +162,8 @@ func TestTimeoutsOff(t *testing.T) {
 		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("unread")))
 		time.Sleep(20 * time.Hour)
 		s.WantMembers("late")
-		raw.WantFrame("host")
-		raw.WantFrame("unread")
+		raw.WantBytes("4         host")
+		raw.WantBytes("6         unread")
 	})
 }
 

@@ -166,7 +166,7 @@ func TestFailuresReadWell(t *testing.T) {
 			raw.SendFrame("raw")
 			s.WantMembers("raw")
 			_ = s.Broadcast(context.Background(), "h", []byte("hello"))
-			raw.WantFrame("H")
+			raw.WantBytes("1         H")
 		}, `chatroomtest: raw: want bytes "1         H", got "1         h" (<nil>); in the room: ["raw"]`},
 		{"raw nothing", func(tb testing.TB) {
 			s := chatroomtest.NewServer(tb)

@@ -150,10 +150,9 @@ func (c *Client) Want(from, body string) {
 }
 
 // WantNothing fails the test if there is a message, or the connection has ended. It
-// is for synctest bubbles, where it is exact and takes no time on the fake clock: it
-// waits until every other goroutine of the bubble is durably blocked, as one
-// goroutine at a time may. Outside a bubble it fails the test; see
-// [Client.WantQuiet].
+// is for synctest bubbles, where it is exact and takes no time on the fake clock: like
+// [synctest.Wait], which one goroutine at a time may call, it waits until all others are
+// durably blocked. Outside a bubble it fails the test; see [Client.WantQuiet].
 func (c *Client) WantNothing() {
 	c.s.tb.Helper()
 	if !c.s.bubble {

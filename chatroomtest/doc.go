@@ -38,10 +38,9 @@
 // # Members that nobody reads
 //
 // The connections of NewServer have no buffer: what is written has been read. So a
-// member whose messages the test does not receive is a slow consumer, and is
-// disconnected after the write timeout, 30 s, as soon as something is for it. On the
-// fake clock a test gets there at once, for instance by sleeping for an hour. Either
-// let it read all there is:
+// member whose messages the test does not receive is a slow consumer: it is disconnected
+// when something has waited for it for the write timeout, 30 s. A sleep of an hour is
+// long enough for that, also on the fake clock. Let it read all there is:
 //
 //	alice := s.Join("alice")
 //	alice.Drain()
@@ -71,11 +70,11 @@
 // A [Link] is a connection in memory of which the line can be made bad, and
 // [Server.DialLink] is one to the server:
 //
-//	link := s.DialLink(0)
+//	link := s.DialLink(16)       // bytes, which it takes whether or not she reads
 //	alice := s.JoinConn(link, "alice")
 //	link.StallReads()            // alice hangs
 //	link.Peer().SetRate(1000)    // what she is sent arrives at 1000 bytes a second
-//	link.CutAfter(12)            // her connection breaks in the middle of a frame
+//	link.CutAfter(12)            // her next message is cut behind two bytes of its text
 //
 // What is set on an end is about what that end writes; the server's end is the Peer.
 // [Reset] ends any connection without a goodbye. [Pipe] is a [net.Pipe] with addresses

@@ -12,7 +12,6 @@ const defaultLinkSize = 64 << 10
 
 // A Link is one end of a connection in memory that holds bytes, as one over TCP
 // does, and of which the line can be made bad: stalled, slow, far, sliced or cut.
-// [NewLink], [Server.DialLink] and the connections of [NewBufferedListener] are such.
 //
 // What is set on an end is about what that end writes, or about its own reads; for
 // the other direction set it on [Link.Peer]. It may be set at any time, and holds for

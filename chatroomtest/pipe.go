@@ -118,6 +118,9 @@ func (p *pipe) deadlineSet(err error) error {
 
 // error says by what net calls it what net.Pipe has met.
 func (p *pipe) error(op string, err error) error {
+	if err == nil {
+		return nil
+	}
 	if oe := (*net.OpError)(nil); errors.As(err, &oe) {
 		err = oe.Err
 	}

@@ -47,12 +47,6 @@ func (r *Raw) WantBytes(b string) {
 	}
 }
 
-// WantFrame fails the test unless the next bytes are this frame.
-func (r *Raw) WantFrame(payload string) {
-	r.s.tb.Helper()
-	r.WantBytes(string(frames(payload)))
-}
-
 // Want fails the test unless the next bytes are this message: the sender's name
 // and the body, each as a frame.
 func (r *Raw) Want(from, body string) {

@@ -42,8 +42,8 @@ import (
 //	option NAME VALUE                set an option; options come before all other acts
 //	join ID... [as NAME]             connect, and join under the name ID or NAME
 //	connect ID...                    connect, and send nothing
-//	leave ID... [mid-frame]          close the connection; mid-frame sends half a frame first
-//	cut ID... [mid-frame]            reset the connection; mid-frame sends half a frame first
+//	leave ID... [mid-frame]          close the connection (goodbye), or after half a frame
+//	cut ID... [mid-frame]            reset the connection (reset), or after half a frame
 //	stall ID...                      stop reading
 //	resume ID...                     read again
 //	broadcast NAME: BODY             the server sends a message as NAME
@@ -122,9 +122,5 @@ func runScript(tb testing.TB, name, text string, opts ...chatroom.ServerOption) 
 
 // rerun returns the command that runs one test again.
 func rerun(name string) string {
-	var pattern []string
-	for part := range strings.SplitSeq(name, "/") {
-		pattern = append(pattern, "^"+regexp.QuoteMeta(part)+"$")
-	}
-	return "go test -run '" + strings.Join(pattern, "/") + "' ."
+	return "go test -run '^" + strings.ReplaceAll(regexp.QuoteMeta(name), "/", "$/^") + "$' ."
 }

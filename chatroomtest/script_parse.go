@@ -157,6 +157,7 @@ func (a *act) fill(group, text string) (err error) {
 		}
 	case "reason":
 		a.reason = text
+		err = checkReason(text)
 	case "midFrame":
 		a.midFrame = text != ""
 	case "duration":

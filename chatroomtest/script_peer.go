@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -193,6 +194,15 @@ func reasonOf(err error) string {
 		}
 	}
 	return strconv.Quote(err.Error())
+}
+
+// checkReason returns why reason is none.
+func checkReason(reason string) error {
+	known := func(r scriptReason) bool { return r.word == reason }
+	if strings.HasPrefix(reason, `"`) || slices.ContainsFunc(scriptReasons, known) {
+		return nil
+	}
+	return fmt.Errorf("unknown reason %q (a part of an error's text is in quotation marks)", reason)
 }
 
 // isReason reports whether err is what a script calls reason.

@@ -75,11 +75,12 @@ func (r *scriptRun) wantAllExpected(p *scriptPeer) {
 func each(do func(*scriptRun, act, *scriptPeer)) func(*scriptRun, act) {
 	return func(r *scriptRun, a act) {
 		for _, id := range a.ids {
-			p := r.peers[id]
-			if p == nil {
+			if r.peers[id] == nil {
 				r.fail("nobody has connected as %q", id)
 			}
-			do(r, a, p)
+		}
+		for _, id := range a.ids {
+			do(r, a, r.peers[id])
 			synctest.Wait()
 		}
 	}

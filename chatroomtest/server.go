@@ -191,8 +191,8 @@ func (s *Server) cleanup() {
 // join hooks have returned: no message published after it can miss the client.
 // It fails the test if the server turns the client away.
 //
-// A message that arrives while Join waits is read, and is the first that the
-// Client receives. To test a member that does not read, count on one more.
+// A message that arrives while Join waits is read, and is the first that the Client
+// receives: a member that does not read has taken one.
 //
 // The client is closed by tb.Cleanup. [chatroom.WithDialer] has no effect; see
 // [Server.JoinConn].

@@ -15,12 +15,11 @@ import (
 )
 
 const (
-	// hangTimeout bounds every wait outside a bubble. It is not a measure of
-	// anything: a test that meets it has hung.
+	// hangTimeout bounds every wait outside a bubble: a test that meets it has hung.
 	hangTimeout = 10 * time.Second
 
-	// bubbleTimeout is the same for the fake clock of a bubble, which gets there
-	// only when nothing else is left to happen.
+	// bubbleTimeout is the same for a bubble's clock, which only gets there when
+	// nothing else is left to happen.
 	bubbleTimeout = 24 * time.Hour
 
 	// reasonTimeout is how long a failure waits for the server to say why it has
@@ -120,8 +119,7 @@ func (s *Server) checkBubble() {
 	}
 }
 
-// await waits until cond, which is called with s.mu held, and reports false if that
-// takes longer than anything may.
+// await waits until cond, which is called with s.mu held. It reports false if that hangs.
 func (s *Server) await(cond func() bool) bool {
 	ctx, cancel := s.timeout()
 	defer cancel()
