@@ -251,13 +251,20 @@ func TestMostOfTheRoomStalled(t *testing.T) {
 		}
 		s.WantMembers("alice", "bob", "stalled", "stalled", "stalled")
 		start := time.Now()
-		sent := make(chan struct{})
-		go func() {
-			defer close(sent)
+		from := map[string]int{}
+		var busy sync.WaitGroup
+		busy.Go(func() {
 			for range 200 {
 				assert.NoError(t, alice.Conn.Send(context.Background(), make([]byte, 1000)))
 			}
-		}()
+		})
+		busy.Go(func() {
+			for range 201 { // all the time, or he is slow himself
+				m, err := bob.Receive()
+				assert.NoError(t, err)
+				from[m.From]++
+			}
+		})
 		synctest.Wait()
 		require.True(t, s.Stats().Held)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -266,14 +273,8 @@ func TestMostOfTheRoomStalled(t *testing.T) {
 		require.NoError(t, s.Broadcast(t.Context(), "host", []byte("when it goes on")))
 		assert.LessOrEqual(t, time.Since(start), longestHold)
 		alice.Want("host", "when it goes on")
-		from := map[string]int{}
-		for range 201 {
-			m, err := bob.Receive()
-			require.NoError(t, err)
-			from[m.From]++
-		}
+		busy.Wait()
 		assert.Equal(t, map[string]int{"alice": 200, "host": 1}, from)
-		<-sent
 		for range 3 {
 			require.ErrorIs(t, s.WaitLeave("stalled"), chatroom.ErrSlowConsumer)
 		}
