@@ -363,26 +363,6 @@ func TestSocketsOrderWhatIsDone(t *testing.T) {
 	})
 }
 
-// Reading and writing need no memory.
-func TestSocketAllocs(t *testing.T) {
-	server, client := newSockets(t, "tcp")
-	c := transport.New(server, time.Minute)
-	hello, p := runs("hello", "world"), make([]byte, 10)
-	b := &quietBuffer{}
-	allocs := testing.AllocsPerRun(100, func() {
-		_, _ = c.TryWrite(hello)
-		_, _ = io.ReadFull(client, p)
-		_, _ = client.Write(p)
-		_, _ = c.Read(b)
-	})
-	assert.LessOrEqual(t, allocs, 2.0) // the race detector empties pools
-}
-
-type quietBuffer [256]byte
-
-func (b *quietBuffer) Space(bool) []byte { return b[:] }
-func (*quietBuffer) Park()               {}
-
 // A program that has had the descriptor of a socket, as to ask for its peer's
 // credentials, has made the socket block. Nothing waits in the system for that. Made
 // to block later it may, but where each call says that it must not.
