@@ -133,8 +133,8 @@ func BenchmarkJoin(b *testing.B) {
 	joined := make(chan struct{}, 1)
 	left := make(chan struct{}, 1)
 	newBenchServer(b, l,
-		chatroom.WithOnJoin(func(chatroom.Member) { joined <- struct{}{} }),
-		chatroom.WithOnLeave(func(chatroom.Member, error) { left <- struct{}{} }))
+		chatroom.WithOnJoin(func(context.Context, chatroom.Member) { joined <- struct{}{} }),
+		chatroom.WithOnLeave(func(context.Context, chatroom.Member, error) { left <- struct{}{} }))
 	name := chatroom.AppendFrame(nil, []byte("alice"))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,6 +1,7 @@
 package chatroom
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -12,24 +13,32 @@ import (
 )
 
 // ErrServerClosed is what [Server.Serve], [Server.ServeConn] and [Server.Broadcast]
-// return once [Server.Shutdown] or [Server.Close] has been called. It is also the
-// reason why members left that either has ended.
+// return once [Server.Shutdown] or [Server.Close] has been called. Leave hooks get it
+// as the reason of each member that the server's end has disconnected.
 var ErrServerClosed = errors.New("chatroom: server closed")
 
-// A Server is a chat room. Create one with [NewServer], give it connections with
+// A Server is a host of chat rooms. Create one with [NewServer], give it connections with
 // [Server.Serve] or [Server.ServeConn], and end it with [Server.Shutdown] or
 // [Server.Close]. All methods are safe for concurrent use. Hooks may call them; see
 // Shutdown for how.
 type Server struct {
 	// Fixed after construction.
 	cfg  serverConfig
-	room *room
+	only [1]*room // the room "", which is the only one on most servers
 
 	// The server's end closes these: ending when it begins, sealed when nothing more
 	// is published, and ended when nothing is left.
 	ending, sealed, ended chan struct{}
 
-	refused atomic.Uint64 // connections
+	// hookCtx is the parent of the contexts of all hooks but leave hooks. It ends when
+	// the server's end begins. leaveCtx is the parent of the contexts of leave hooks.
+	// It ends with Close.
+	hookCtx, leaveCtx       context.Context
+	endHookCtx, endLeaveCtx context.CancelFunc
+
+	refused  atomic.Uint64 // connections
+	refusals occasion      // decides which of them are logged
+	frames   budget        // the memory for unfinished frames, in bytes
 
 	// mu guards the fields below. It is taken before room.mu and never held
 	// across I/O or a hook.
@@ -37,52 +46,61 @@ type Server struct {
 	closing   bool
 	listeners map[*onceCloser]struct{}
 	sessions  map[*session]struct{}
+	rooms     map[string]*room
+	lastID    uint64 // of members
 	accepted  uint64
+	conns     conns
+	past      RoomStats // of the rooms that no longer exist
 
-	// running counts the sessions, and reading those that may publish. Add is called
-	// by unlessClosing only.
+	// Rooms that are empty, and are kept for their history.
+	empty      list.List   // of *room, the one that has been empty for longest first
+	emptyTimer *time.Timer // runs forgetEmpty; nil until first needed
+
+	// running counts all sessions, reading those that may publish. Add is called only
+	// within unlessClosing.
 	running, reading sync.WaitGroup
+
+	// sweepers counts the goroutines that run a room's sweep. Add is called under the
+	// room's lock while a session of that room runs.
+	sweepers sync.WaitGroup
 }
 
-// Stats are figures of a [Server] at one moment. Counts run from its start.
+// Stats holds figures of a [Server] at one moment. All counts start with the server.
 type Stats struct {
-	Members     int // in the room now
-	Connections int // open now: the members and those that have not sent their names
+	RoomStats // sums over all rooms, those that no longer exist included
 
-	Accepted      uint64 // connections
-	Refused       uint64 // connections that ended before they were members
-	Joined        uint64 // members
-	SlowConsumers uint64 // members disconnected with ErrSlowConsumer
-
-	Messages uint64 // published, by members and Broadcast
-	Bytes    uint64 // of those, as sent to one member: names, messages and headers
-	Backlog  int64  // bytes that the member furthest behind is behind now
-
-	Holds    uint64        // times that publishing had to wait for members to catch up
-	HoldTime time.Duration // for how long in all, up to now
-	Held     bool          // publishing has to wait now
+	Rooms       int    // that exist now
+	Connections int    // open now, those that have not been let in yet included
+	Accepted    uint64 // connections
+	Refused     uint64 // connections that ended before they became members
 }
 
-// NewServer returns a server with an empty room. It starts no goroutine: a server that
-// never serves anything need not be ended.
+// NewServer returns a server with one empty room. It starts no goroutine, so a server
+// that never serves anything needs no Shutdown or Close.
 func NewServer(opts ...ServerOption) *Server {
 	cfg := newServerConfig(opts)
-	return &Server{
+	s := &Server{
 		cfg:       cfg,
-		room:      newRoom(cfg.backlog, cfg.writeTimeout),
 		ending:    make(chan struct{}),
 		sealed:    make(chan struct{}),
 		ended:     make(chan struct{}),
 		listeners: make(map[*onceCloser]struct{}),
 		sessions:  make(map[*session]struct{}),
+		rooms:     make(map[string]*room),
+		frames:    budget{left: max(maxFrameBytes, int64(cfg.maxMessage))},
 	}
+	s.hookCtx, s.endHookCtx = context.WithCancel(context.Background())
+	s.leaveCtx, s.endLeaveCtx = context.WithCancel(context.Background())
+	s.only[0] = s.roomLocked("")
+	return s
 }
 
-// Serve accepts connections from l and serves each on a goroutine of its own. It
-// blocks until l fails or the server ends. It always closes l, and always returns an
-// error: [ErrServerClosed] after [Server.Shutdown] or [Server.Close]. A server may
-// serve several listeners at the same time. After a temporary error of l, such as too
-// many open files, Serve logs it and tries again after 5 ms, doubling to a second.
+// Serve accepts connections from l and serves each on a goroutine of its own. It blocks
+// until l fails or the server ends. It always closes l, and always returns an error:
+// [ErrServerClosed] after [Server.Shutdown] or [Server.Close]. A server may serve
+// several listeners at the same time. When l fails with a temporary error, such as too
+// many open files, Serve logs the error and tries again after 5 ms. Each further
+// failure in a row doubles that pause, up to a second.
 func (s *Server) Serve(l net.Listener) error {
 	c := &onceCloser{close: sync.OnceValue(l.Close)}
 	defer func() { _ = c.close() }() // what matters is why Accept failed
@@ -95,12 +113,17 @@ func (s *Server) Serve(l net.Listener) error {
 		nc, err := l.Accept()
 		if err == nil {
 			delay = 0
-			sess, err := s.register(nc)
-			if err != nil {
+			sess, err := s.register(nc, true)
+			switch err {
+			case nil:
+				go sess.run()
+			case ErrServerFull:
+				_ = nc.Close()
+				s.logRefused(slog.Any("reason", err))
+			default:
 				_ = nc.Close()
 				return err
 			}
-			go sess.run()
 			continue
 		}
 		if s.isClosing() {
@@ -119,7 +142,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// A onceCloser is a listener, which it closes once.
+// A onceCloser closes a listener, and does so only once.
 type onceCloser struct{ close func() error }
 
 func (s *Server) removeListener(c *onceCloser) {
@@ -134,15 +157,15 @@ func (s *Server) isClosing() bool {
 	return s.closing
 }
 
-// ServeConn serves one connection that somebody else has accepted. It blocks until the
+// ServeConn serves one connection that the caller has accepted. It blocks until the
 // member has left and its last leave hook has returned, and always closes nc. It
-// returns the reason that [WithOnLeave] hooks get, which is nil for a clean goodbye,
-// or why the connection never became a member, such as [ErrNameRejected]. When ctx
-// ends, the connection is closed and the error matches ctx.Err().
+// returns the reason that [WithOnLeave] hooks get, which is nil for a clean goodbye. If
+// the connection never became a member, it returns why, such as [ErrNameRejected]. When
+// ctx ends, the connection is closed and the error matches ctx.Err().
 //
 // The deadlines of nc must work: the server's timeouts and its graceful end use them.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
-	sess, err := s.register(nc)
+	sess, err := s.register(nc, false)
 	if err != nil {
 		_ = nc.Close()
 		return err
@@ -159,26 +182,71 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	return sess.stay()
 }
 
-// register makes a session for nc, so that the server's end reaches it from its
-// first moment.
-func (s *Server) register(nc net.Conn) (*session, error) {
-	sess := newSession(s, nc)
+// register makes a session for nc, so that the server's end reaches the connection from
+// its first moment. A connection is counted, and bounded, if it comes from a listener.
+func (s *Server) register(nc net.Conn, counted bool) (*session, error) {
+	full := false
+	var sess *session
 	err := s.unlessClosing(func() {
 		s.accepted++
+		if full = counted && !s.conns.hasRoom(s.cfg.maxConns); full {
+			s.refused.Add(1)
+			return
+		}
+		sess = newSession(s, nc)
+		if sess.counted = counted; counted {
+			s.conns.all++
+			s.conns.strangers++
+			sess.stranger = true
+		}
 		s.sessions[sess] = struct{}{}
 		s.running.Add(1)
 	})
+	if full {
+		err = ErrServerFull
+	}
 	return sess, err
+}
+
+// countIP counts sess by its address if it comes from a listener.
+func (s *Server) countIP(sess *session) error {
+	ip := ipOf(sess.RemoteAddr)
+	if s.cfg.maxConnsPerIP == 0 || !sess.counted || !ip.IsValid() {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.conns.addIP(ip, s.cfg.maxConnsPerIP) {
+		return ErrServerFull
+	}
+	sess.countedIP = true
+	return nil
+}
+
+// knowLocked notes that sess has been let in and is no stranger any more. s.mu must be
+// held.
+func (s *Server) knowLocked(sess *session) {
+	if sess.stranger {
+		s.conns.strangers--
+		sess.stranger = false
+	}
 }
 
 func (s *Server) unregister(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess)
+	if s.knowLocked(sess); sess.counted {
+		s.conns.all--
+	}
+	if sess.countedIP {
+		s.conns.removeIP(ipOf(sess.RemoteAddr))
+	}
 	s.running.Done()
 }
 
-// unlessClosing calls do with mu held, unless the server is ending.
+// unlessClosing calls do with mu held. If the server is ending, it returns
+// ErrServerClosed instead.
 func (s *Server) unlessClosing(do func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,44 +257,34 @@ func (s *Server) unlessClosing(do func()) error {
 	return nil
 }
 
-// Broadcast sends body to every member, as a message from somebody called from, who
-// need not be a member. The name rule does not apply. Like a member's publishing it
-// waits while the room is held for slower members. When ctx ends first, nothing is
-// published and it returns ctx.Err(). It keeps no part of body. It returns
-// [ErrFrameTooLarge] if from or body is longer than [WithMaxMessage] allows, and
-// [ErrServerClosed] when the server is ending.
-func (s *Server) Broadcast(ctx context.Context, from string, body []byte) error {
-	if limit := s.cfg.maxMessage; max(len(from), len(body)) > limit {
-		return fmt.Errorf("%w: broadcast of %d bytes, the limit is %d", ErrFrameTooLarge, max(len(from), len(body)), limit)
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	var short [128]byte // so that a short name needs no memory
-	return s.room.broadcast(ctx, AppendFrame(short[:0], []byte(from)), body)
-}
-
-// Members returns the members of this moment in the order of joining. The slice belongs
-// to the caller.
-func (s *Server) Members() []Member { return s.room.list() }
-
-// Stats returns figures of this moment. It visits every member.
+// Stats returns the current figures. It visits every member.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Stats{
+		RoomStats:   s.past,
+		Rooms:       len(s.rooms),
 		Connections: len(s.sessions),
 		Accepted:    s.accepted,
 		Refused:     s.refused.Load(),
 	}
-	s.room.stats(&st)
+	for _, r := range s.rooms {
+		r.stats(&st.RoomStats)
+	}
 	return st
 }
 
-// Flush blocks until everything published before the call has been written to the
-// connections of all members that have not left. When ctx ends first, it returns
-// ctx.Err().
-func (s *Server) Flush(ctx context.Context) error { return s.room.flush(ctx) }
+// logRefused logs a refused connection, at most one a second.
+func (s *Server) logRefused(attrs ...slog.Attr) {
+	skipped, ok := s.refusals.now(logEvery)
+	if !ok {
+		return
+	}
+	if skipped > 0 {
+		attrs = append(attrs, slog.Int("others", skipped))
+	}
+	s.log(slog.LevelWarn, "refused", attrs...)
+}
 
 func (s *Server) log(level slog.Level, msg string, attrs ...slog.Attr) {
 	s.cfg.logger.LogAttrs(context.Background(), level, msg, attrs...)

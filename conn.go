@@ -28,9 +28,10 @@ type Message struct {
 // use. Messages that are sent concurrently arrive in some order, each whole.
 type Conn struct {
 	// Fixed after construction.
-	nc      net.Conn
-	layered bool // nc is on top of another connection, as TLS is
-	limit   int  // the longest payload in bytes
+	redialer *redialer // does it all, with WithReconnect; nil without, as for each of its own
+	nc       net.Conn
+	layered  bool // nc is on top of another connection, as TLS is
+	limit    int  // the longest payload in bytes
 
 	closed atomic.Bool
 	done   chan struct{} // closed by Close, after it sets closed
@@ -59,11 +60,18 @@ type Conn struct {
 // and [Conn.Receive] returns [io.EOF].
 func Dial(ctx context.Context, network, address, name string, opts ...DialOption) (*Conn, error) {
 	cfg := newDialConfig(opts)
-	nc, err := cfg.dialer(ctx, network, address)
-	if err != nil {
-		return nil, fmt.Errorf("chatroom: dial: %w", err)
+	dial := func(ctx context.Context) (*Conn, error) {
+		nc, err := cfg.dialer(ctx, network, address)
+		if err != nil {
+			return nil, fmt.Errorf("chatroom: dial: %w", err)
+		}
+		return newConn(ctx, nc, name, cfg)
 	}
-	return newConn(ctx, nc, name, cfg)
+	c, err := dial(ctx)
+	if err == nil && cfg.reconnects {
+		c = newReconnectingConn(c, cfg, dial)
+	}
+	return c, err
 }
 
 // NewConn joins a room as name, as [Dial] does, over a connection to its server that
@@ -85,7 +93,7 @@ func newConn(ctx context.Context, nc net.Conn, name string, cfg dialConfig) (*Co
 	c.in.limit = cfg.maxMessage
 	c.sending <- struct{}{}
 	c.receiving <- struct{}{}
-	if err := c.sendFrame(ctx, "join", []byte(name)); err != nil {
+	if _, err := c.sendFrame(ctx, "join", []byte(name)); err != nil {
 		_ = nc.Close()
 		return nil, err
 	}
@@ -106,41 +114,44 @@ func newConn(ctx context.Context, nc net.Conn, name string, cfg dialConfig) (*Co
 // The protocol has no acknowledgements: when Send returns nil, maybe nobody has
 // received the message.
 func (c *Conn) Send(ctx context.Context, body []byte) error {
-	return c.sendFrame(ctx, "send", body)
+	if c.redialer != nil {
+		return c.redialer.send(ctx, body)
+	}
+	_, err := c.sendFrame(ctx, "send", body)
+	return err
 }
 
-// sendFrame sends payload as one frame. Its errors say what for.
-func (c *Conn) sendFrame(ctx context.Context, what string, payload []byte) error {
+// sendFrame sends payload as one frame, and reports whether any of it may have gone out.
+// Its errors say what for.
+func (c *Conn) sendFrame(ctx context.Context, what string, payload []byte) (begun bool, err error) {
 	if len(payload) > c.limit {
-		return fmt.Errorf("%w: %s: %d bytes, the limit is %d", ErrFrameTooLarge, what, len(payload), c.limit)
+		return false, fmt.Errorf("%w: %s: %d bytes, the limit is %d", ErrFrameTooLarge, what, len(payload), c.limit)
 	}
 	if err := c.acquire(ctx, c.sending); err != nil {
-		return fmt.Errorf("chatroom: %s: %w", what, err)
+		return false, fmt.Errorf("chatroom: %s: %w", what, err)
 	}
 	defer func() { c.sending <- struct{}{} }()
 	if c.sendErr != nil {
-		return c.sendErr
+		return false, c.sendErr
 	}
 	c.out = AppendFrame(c.out[:0], payload)
-	n, begun := 0, false
-	err := c.interruptible(ctx, net.Conn.SetWriteDeadline, func() (err error) {
-		begun = true
-		n, err = c.nc.Write(c.out)
+	err = c.interruptible(ctx, net.Conn.SetWriteDeadline, func() error {
+		n, err := c.nc.Write(c.out)
+		begun = n > 0 || c.layered // a layer may have sent a part of a record, which n does not count
 		return err
 	})
 	if cap(c.out) > largeBuffer {
 		c.out = nil
 	}
 	if err == nil {
-		return nil
+		return true, nil
 	}
-	// A layer may have sent a part of a record, which n does not count.
-	unsent := err == ctx.Err() && (!begun || n == 0 && !c.layered)
+	interrupted := err == ctx.Err()
 	err = fmt.Errorf("chatroom: %s: %w", what, err)
-	if !unsent {
+	if begun || !interrupted {
 		c.sendErr = err
 	}
-	return err
+	return begun, err
 }
 
 // Receive returns the next message. It blocks until there is one, ctx ends or the
@@ -152,6 +163,9 @@ func (c *Conn) sendFrame(ctx context.Context, what string, payload []byte) error
 // the protocol it is [ErrBadHeader] or [ErrFrameTooLarge]. After [Conn.Close] it matches
 // [net.ErrClosed]. Receive does not close the connection: the caller does.
 func (c *Conn) Receive(ctx context.Context) (Message, error) {
+	if c.redialer != nil {
+		return c.redialer.receive(ctx)
+	}
 	if err := c.acquire(ctx, c.receiving); err != nil {
 		return Message{}, fmt.Errorf("chatroom: receive: %w", err)
 	}
@@ -216,7 +230,7 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 			if err == io.EOF {
 				return
 			}
-			if !yield(m, err) || err != nil {
+			if !yield(m, err) || err != nil && err != ErrReconnected {
 				return
 			}
 		}
@@ -224,10 +238,17 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 }
 
 // LocalAddr returns the local address of the connection.
-func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+func (c *Conn) LocalAddr() net.Addr { return c.latest().LocalAddr() }
 
 // RemoteAddr returns the server's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr { return c.latest().RemoteAddr() }
+
+func (c *Conn) latest() net.Conn {
+	if c.redialer != nil {
+		return c.redialer.latest()
+	}
+	return c.nc
+}
 
 // acquire takes a token, unless ctx or the Conn has ended.
 func (c *Conn) acquire(ctx context.Context, token chan struct{}) error {

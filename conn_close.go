@@ -27,6 +27,9 @@ const (
 // Close returns the error of closing the connection, unless the connection had failed
 // before. It may be called more than once; later calls do nothing and return nil.
 func (c *Conn) Close() error {
+	if c.redialer != nil {
+		return c.redialer.close()
+	}
 	if c.closed.Swap(true) {
 		return nil
 	}

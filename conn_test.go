@@ -346,7 +346,7 @@ func cutSend(t *testing.T, c *chatroom.Conn, size int) (sent int, cut error) {
 func TestCloseAfterCutSend(t *testing.T) {
 	goOn := make(chan struct{})
 	l := listenTCP(t)
-	s := chatroomtest.NewServerOn(t, l, new(net.Dialer).DialContext, chatroom.WithOnJoin(func(m chatroom.Member) {
+	s := chatroomtest.NewServerOn(t, l, new(net.Dialer).DialContext, chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) {
 		if m.Name == "alice" {
 			<-goOn
 		}

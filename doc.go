@@ -1,4 +1,4 @@
-// Package chatroom embeds a chat room in any program. A [Server] hosts it over any
+// Package chatroom embeds chat rooms in any program. A [Server] hosts them over any
 // [net.Listener] or [net.Conn]: TCP, TLS, Unix sockets, pipes in memory, SSH channels,
 // WebSockets. A [Conn] joins it:
 //
@@ -10,6 +10,9 @@
 //	err = c.Send(ctx, []byte("hello"))
 //	...
 //	for m, err := range c.Messages(ctx) { ... }
+//
+// A program decides who enters which room, what may be said and what a newcomer sees,
+// speaks to one or to all, and throws members out: see Hosting.
 //
 // It speaks the protocol of the well-known Python chat-room tutorials, so their
 // clients and servers work with it unmodified. Importing it compiles the standard
@@ -31,8 +34,9 @@
 //     What one member sends stays in order.
 //   - Exclusion. Nobody receives a message of their own. A member is its connection
 //     and not its name, which members may share.
-//   - Membership. A member receives exactly what the others publish after its join
-//     and before its leave. What it has not been sent when it says goodbye, or ends
+//   - Membership. A member receives exactly what the others publish in its room after
+//     its join and before its leave and, with [WithHistory], the last messages before
+//     its join. What it has not been sent when it says goodbye, or ends
 //     its half of the connection, is dropped.
 //   - Isolation. A member that does not read delays nothing that is written to the
 //     others. See Pace for when publishing waits.
@@ -44,13 +48,28 @@
 //     reason. While a member's own messages wait, or its join hook blocks, it is not
 //     read, and its end is noticed only afterwards.
 //   - No silent loss. A message read whole reaches every member that keeps up,
-//     unless the server disconnects its sender while the message waits to be
-//     published. A member that does not keep up is disconnected with
+//     unless a hook drops it, or the server disconnects its sender while the message
+//     waits to be published. A member that does not keep up is disconnected with
 //     [ErrSlowConsumer], which the hooks, the log and [Stats] tell.
 //
 // The protocol has no acknowledgements, so there is no promise for a client's half:
 // when [Conn.Send] returns nil, the connection has taken the message, but maybe
 // nobody has received it.
+//
+// # Hosting
+//
+// A connection is in one room: "" unless a [WithAdmit] hook says otherwise. A room is
+// there while somebody is in it, has an order and a pace of its own, and is reached by a
+// [Room]. A [Member] speaks to one member and throws it out. Both are handles that may be
+// kept. The hooks of a connection run in this order:
+//
+//   - [WithAdmit] when the name has arrived: may change name and room, and refuses.
+//   - [WithOnJoin] when the room lists the member.
+//   - [WithOnMessage] for each message before it is published: may change or drop it.
+//   - [WithOnLeave] when the member is off the list and its connection is closed.
+//
+// [WithUniqueNames] and [WithMaxMembers] are decided when the room lists the member, so
+// that nobody slips in between.
 //
 // # Pace and slow consumers
 //
@@ -84,7 +103,8 @@
 // handlers, so a hook calls it on a goroutine of its own. The caller may reuse bytes
 // that it passed in when the call returns, and owns bytes that come out.
 //
-// An idle member costs one goroutine with a small stack, about 4 KiB in all over TCP.
+// An idle member costs one goroutine with a small stack, about 4.5 KiB in all over TCP,
+// and a room 1 KiB until something is said in it.
 // Over TCP and Unix sockets it has no buffer, since it is read when there is something
 // to read. One goroutine of the room writes to all such members in turn, without
 // waiting for any. A member whose socket is full has a writer of its own until it has

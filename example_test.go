@@ -1,6 +1,7 @@
 package chatroom_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -25,7 +26,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	listed := make(chan string)
-	s := chatroom.NewServer(chatroom.WithOnJoin(func(m chatroom.Member) { listed <- m.Name }))
+	s := chatroom.NewServer(chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) { listed <- m.Name }))
 	go func() { _ = s.Serve(l) }() // returns ErrServerClosed
 	defer s.Close()
 
@@ -58,16 +59,14 @@ func Example() {
 	// alice > hello, bob
 }
 
-// The program that hosts the room greets who comes and tells who goes. Hooks may
-// call the server.
+// The program that hosts the room greets who comes, alone, and tells who goes.
 func ExampleWithOnJoin() {
-	var s *chatroom.Server
 	left := make(chan struct{})
-	s = chatroom.NewServer(
-		chatroom.WithOnJoin(func(m chatroom.Member) {
-			_ = s.Broadcast(context.Background(), "host", []byte("welcome, "+m.Name)) // fails only when the server ends
+	s := chatroom.NewServer(
+		chatroom.WithOnJoin(func(ctx context.Context, m chatroom.Member) {
+			_ = m.Send(ctx, "host", []byte("welcome, "+m.Name)) // fails only when she has left
 		}),
-		chatroom.WithOnLeave(func(m chatroom.Member, reason error) {
+		chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, reason error) {
 			fmt.Println(m.Name, "has left, reason:", reason)
 			close(left)
 		}),
@@ -118,6 +117,120 @@ func ExampleWithNameRule() {
 	// chatroom: name rejected: "mallory": want player-SOMETHING
 }
 
+// Who enters, and where: a name of the form "name@room" chooses the room, and the name
+// "host" is the program's.
+func ExampleWithAdmit() {
+	s := chatroom.NewServer(chatroom.WithAdmit(func(ctx context.Context, j *chatroom.Join) error {
+		j.Name, j.Room, _ = strings.Cut(j.Name, "@")
+		if strings.EqualFold(j.Name, "host") {
+			return errors.New("that is the program's name")
+		}
+		return nil
+	}))
+	defer s.Close()
+	client, server := net.Pipe()
+	defer client.Close()
+	go func() { _, _ = client.Write(chatroom.AppendFrame(nil, []byte("Host@games"))) }()
+	fmt.Println(s.ServeConn(context.Background(), server))
+	// Output: that is the program's name
+}
+
+// What may be said: some words are not, and a command is answered to who gave it, alone.
+func ExampleWithOnMessage() {
+	s := chatroom.NewServer(chatroom.WithOnMessage(func(ctx context.Context, m chatroom.Member, msg *chatroom.Message) error {
+		if string(msg.Body) == "/who" {
+			for _, other := range m.Room().Members() {
+				if err := m.Send(ctx, "host", []byte(other.Name+" is here")); err != nil {
+					return err
+				}
+			}
+			return chatroom.ErrDrop
+		}
+		msg.Body = bytes.ReplaceAll(msg.Body, []byte("damn"), []byte("d***"))
+		return nil
+	}))
+	defer s.Close()
+	l := chatroomtest.NewListener()
+	go func() { _ = s.Serve(l) }()
+
+	ctx := context.Background()
+	alice, err := chatroom.Dial(ctx, "", "", "alice", chatroom.WithDialer(l.DialContext))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer alice.Close()
+	if err := alice.Send(ctx, []byte("/who")); err != nil {
+		log.Fatal(err)
+	}
+	m, err := alice.Receive(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s > %s\n", m.From, m.Body)
+	// Output: host > alice is here
+}
+
+// A newcomer receives what was said last, or what the program has in store.
+func ExampleWithHistory() {
+	s := chatroom.NewServer(chatroom.WithHistory(20))
+	defer s.Close()
+	ctx := context.Background()
+	if err := s.Room("").Broadcast(ctx, "bob", []byte("said yesterday")); err != nil {
+		log.Fatal(err)
+	}
+	l := chatroomtest.NewListener()
+	go func() { _ = s.Serve(l) }()
+	alice, err := chatroom.Dial(ctx, "", "", "alice", chatroom.WithDialer(l.DialContext))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer alice.Close()
+	m, err := alice.Receive(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s > %s\n", m.From, m.Body)
+	// Output: bob > said yesterday
+}
+
+// A name is for whoever used it last: the newcomer takes it over. Ask for a password
+// first, or anybody can throw anybody out.
+func ExampleMember_Kick() {
+	var s *chatroom.Server
+	s = chatroom.NewServer(chatroom.WithUniqueNames(), chatroom.WithAdmit(func(ctx context.Context, j *chatroom.Join) error {
+		for _, m := range s.Room(j.Room).Members() {
+			if m.Name == j.Name {
+				m.Kick(errors.New("taken over"))
+			}
+		}
+		return nil
+	}), chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, reason error) {
+		fmt.Println(m.ID, m.Name, reason)
+	}))
+	l := chatroomtest.NewListener()
+	go func() { _ = s.Serve(l) }()
+
+	ctx := context.Background()
+	for range 2 {
+		c, err := chatroom.Dial(ctx, "", "", "alice", chatroom.WithDialer(l.DialContext))
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer c.Close()
+		for len(s.Members()) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for s.Stats().Joined < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	_ = s.Close()
+	_ = s.Shutdown(ctx)
+	// Unordered output:
+	// 1 alice chatroom: kicked: taken over
+	// 2 alice chatroom: server closed
+}
+
 // A room on a Unix socket, one client of which ranges over what it receives.
 func ExampleServer_Serve_unix() {
 	dir, err := os.MkdirTemp("", "chatroom")
@@ -130,7 +243,7 @@ func ExampleServer_Serve_unix() {
 		log.Fatal(err)
 	}
 	listed := make(chan struct{})
-	s := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { close(listed) }))
+	s := chatroom.NewServer(chatroom.WithOnJoin(func(context.Context, chatroom.Member) { close(listed) }))
 	go func() { _ = s.Serve(l) }()
 
 	ctx := context.Background()
@@ -164,7 +277,7 @@ func ExampleServer_Serve_unix() {
 // What the program can see of its room, and say to it.
 func ExampleServer_Members() {
 	listed := make(chan struct{})
-	s := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { listed <- struct{}{} }))
+	s := chatroom.NewServer(chatroom.WithOnJoin(func(context.Context, chatroom.Member) { listed <- struct{}{} }))
 	defer s.Close()
 	l := chatroomtest.NewListener()
 	go func() { _ = s.Serve(l) }()
@@ -196,7 +309,7 @@ func ExampleServer_Members() {
 // over a connection in memory.
 func ExampleNewConn() {
 	listed := make(chan struct{})
-	s := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { listed <- struct{}{} }))
+	s := chatroom.NewServer(chatroom.WithOnJoin(func(context.Context, chatroom.Member) { listed <- struct{}{} }))
 	defer s.Close()
 	ctx := context.Background()
 	join := func(name string) *chatroom.Conn {
@@ -237,7 +350,7 @@ func ExampleNewConn() {
 // A receive that waits for too long can be given up, and loses nothing.
 func ExampleConn_Receive() {
 	listed := make(chan struct{})
-	s := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { close(listed) }))
+	s := chatroom.NewServer(chatroom.WithOnJoin(func(context.Context, chatroom.Member) { close(listed) }))
 	defer s.Close()
 	theirs, ours := net.Pipe()
 	go func() { _ = s.ServeConn(context.Background(), ours) }()

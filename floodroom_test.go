@@ -57,7 +57,7 @@ func newFloodRoom(t testing.TB, l net.Listener, opts ...chatroom.ServerOption) *
 	return r
 }
 
-func (r *floodRoom) noteLeave(m chatroom.Member, reason error) {
+func (r *floodRoom) noteLeave(_ context.Context, m chatroom.Member, reason error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if errors.Is(reason, chatroom.ErrSlowConsumer) {

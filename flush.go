@@ -37,7 +37,7 @@ func (r *room) awaitWritten(m *seat, upTo int64, caller doner) bool {
 		r.flushes--
 		r.watchLocked()
 	}()
-	if m.elem == nil || r.posLocked(m) >= upTo {
+	if m.state == seatLeft || r.posLocked(m) >= upTo {
 		return true
 	}
 	w := waiter{upTo, make(chan struct{})}

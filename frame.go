@@ -255,10 +255,30 @@ func (f *frameReader) makeRoom() {
 		f.rd = 0
 		return
 	}
-	// The room beyond the frame lets fill tell a stream that goes on from one that
-	// falls quiet after it.
-	f.replace(max(largeBuffer, min(2*len(f.buf), f.want+smallBuffer)))
+	f.replace(f.grownSize())
 }
+
+// grownSize is how large the buffer must become for a frame that fills it. The room
+// beyond the frame lets fill tell a stream that goes on from one that falls quiet.
+func (f *frameReader) grownSize() int {
+	return max(largeBuffer, min(2*len(f.buf), f.want+smallBuffer))
+}
+
+// excess returns how many bytes beyond a large buffer the next read takes for an
+// unfinished frame.
+func (f *frameReader) excess() int64 {
+	size := len(f.buf)
+	switch {
+	case f.rd == f.wr: // the next read begins with another buffer
+		return 0
+	case f.wr == len(f.buf) && f.rd < len(f.buf)/2:
+		size = f.grownSize()
+	}
+	return int64(max(size-largeBuffer, 0))
+}
+
+// begins returns where in the stream the unfinished frame begins.
+func (f *frameReader) begins() int64 { return f.total - int64(f.wr-f.rd) }
 
 // replace moves what is unread to a new buffer of size bytes.
 func (f *frameReader) replace(size int) {

@@ -36,6 +36,11 @@ func (r *room) lookLocked(now time.Time) {
 	if verdict.Evict > 0 {
 		r.evictLocked()
 	}
+	for _, m := range r.leaving {
+		if r.log.End()-r.posLocked(m) > r.cfg.backlog { // the log is kept for it
+			m.owner.abort(ErrSlowConsumer)
+		}
+	}
 	r.holdLocked(verdict.Hold && r.state == roomOpen)
 	switch {
 	case verdict.Again <= 0 || r.state != roomOpen || r.members.Len() == 0:
@@ -76,7 +81,7 @@ func (r *room) evictLocked() {
 			continue
 		}
 		behind := r.log.End() - r.posLocked(m)
-		if m.owner.abort(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.backlog)) {
+		if m.owner.abort(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.cfg.backlog)) {
 			r.slow.Add(1)
 		}
 		r.removeLocked(m)

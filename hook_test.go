@@ -22,15 +22,15 @@ func TestHooks(t *testing.T) {
 		release := make(chan struct{})
 		var s *chatroomtest.Server
 		s = chatroomtest.NewServer(t,
-			chatroom.WithOnJoin(func(m chatroom.Member) {
+			chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) {
 				story = append(story, "first hook "+m.Name)
 				if m.Name == "alice" {
 					assert.Len(t, s.Members(), 2, "alice is listed")
 					<-release
 				}
 			}),
-			chatroom.WithOnJoin(func(m chatroom.Member) { story = append(story, "second hook "+m.Name) }),
-			chatroom.WithOnLeave(func(m chatroom.Member, reason error) {
+			chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) { story = append(story, "second hook "+m.Name) }),
+			chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, reason error) {
 				story = append(story, fmt.Sprintf("left %s %v %d", m.Name, reason, len(s.Members())))
 			}))
 		bob := s.Join("bob")
@@ -51,12 +51,12 @@ func TestHookPanics(t *testing.T) {
 		told := 0
 		s := chatroomtest.NewServer(t,
 			chatroom.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
-			chatroom.WithOnJoin(func(m chatroom.Member) {
+			chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) {
 				if m.Name == "join" {
 					panic("in the join hook")
 				}
 			}),
-			chatroom.WithOnLeave(func(m chatroom.Member, _ error) {
+			chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, _ error) {
 				told++
 				if m.Name == "leave" {
 					panic("in the leave hook")
@@ -84,8 +84,8 @@ func TestHookExitsGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := make(chan error, 1)
 		s := chatroomtest.NewServer(t,
-			chatroom.WithOnJoin(func(m chatroom.Member) { runtime.Goexit() }),
-			chatroom.WithOnLeave(func(_ chatroom.Member, reason error) { left <- reason }))
+			chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) { runtime.Goexit() }),
+			chatroom.WithOnLeave(func(_ context.Context, _ chatroom.Member, reason error) { left <- reason }))
 		raw := s.DialRaw()
 		raw.SendFrame("exit")
 		raw.WantClosed()
@@ -98,11 +98,11 @@ func TestHooksMayCallTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s *chatroomtest.Server
 		s = chatroomtest.NewServer(t,
-			chatroom.WithOnJoin(func(m chatroom.Member) {
+			chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) {
 				assert.NoError(t, s.Broadcast(context.Background(), "host", []byte("welcome "+m.Name)))
 				s.Stats()
 			}),
-			chatroom.WithOnLeave(func(m chatroom.Member, _ error) {
+			chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, _ error) {
 				if err := s.Broadcast(context.Background(), "host", []byte("goodbye "+m.Name)); err != nil {
 					assert.ErrorIs(t, err, chatroom.ErrServerClosed)
 				}
@@ -121,7 +121,7 @@ func TestHooksMayCallTheServer(t *testing.T) {
 // A leave hook that ends its goroutine does not keep the others from being told.
 func TestLeaveHookExitsGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := chatroomtest.NewServer(t, chatroom.WithOnLeave(func(chatroom.Member, error) { runtime.Goexit() }))
+		s := chatroomtest.NewServer(t, chatroom.WithOnLeave(func(context.Context, chatroom.Member, error) { runtime.Goexit() }))
 		s.Join("alice").Close()
 		require.NoError(t, s.WaitLeave("alice"))
 	})

@@ -318,8 +318,8 @@ func newGoRoom(t testing.TB) *goRoom {
 		leaves: make(chan interopLeave, 64),
 	}
 	r.srv = chatroom.NewServer(
-		chatroom.WithOnJoin(func(m chatroom.Member) { r.joins <- m.Name }),
-		chatroom.WithOnLeave(func(m chatroom.Member, reason error) { r.leaves <- interopLeave{m.Name, reason} }),
+		chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) { r.joins <- m.Name }),
+		chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, reason error) { r.leaves <- interopLeave{m.Name, reason} }),
 	)
 	r.running.Go(func() { assert.ErrorIs(t, r.srv.Serve(l), chatroom.ErrServerClosed) })
 	t.Cleanup(func() {

@@ -130,8 +130,8 @@ func TestServeConnContext(t *testing.T) {
 		left := make(chan error, 1)
 		listed := make(chan struct{})
 		s := chatroom.NewServer(
-			chatroom.WithOnJoin(func(chatroom.Member) { close(listed) }),
-			chatroom.WithOnLeave(func(_ chatroom.Member, reason error) { left <- reason }))
+			chatroom.WithOnJoin(func(context.Context, chatroom.Member) { close(listed) }),
+			chatroom.WithOnLeave(func(_ context.Context, _ chatroom.Member, reason error) { left <- reason }))
 		ctx, cancel := context.WithCancel(t.Context())
 		joined := make(chan *chatroom.Conn, 1)
 		go func() {
@@ -273,7 +273,7 @@ func TestShutdownContext(t *testing.T) {
 func TestShutdownWaitsForHooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		returned := false
-		s := chatroomtest.NewServer(t, chatroom.WithOnLeave(func(chatroom.Member, error) {
+		s := chatroomtest.NewServer(t, chatroom.WithOnLeave(func(context.Context, chatroom.Member, error) {
 			time.Sleep(time.Hour)
 			returned = true
 		}))
@@ -325,14 +325,14 @@ func TestEndFromHook(t *testing.T) {
 	}
 	hooks := map[string]func(end func()) chatroom.ServerOption{
 		"join": func(end func()) chatroom.ServerOption {
-			return chatroom.WithOnJoin(func(m chatroom.Member) {
+			return chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) {
 				if m.Name == "last" {
 					end()
 				}
 			})
 		},
 		"leave": func(end func()) chatroom.ServerOption {
-			return chatroom.WithOnLeave(func(m chatroom.Member, _ error) { end() })
+			return chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, _ error) { end() })
 		},
 		"name": func(end func()) chatroom.ServerOption {
 			return chatroom.WithNameRule(func(name string) error {
@@ -439,7 +439,7 @@ func TestNoJoinAfterEnd(t *testing.T) {
 				<-goOn
 				return nil
 			}),
-			chatroom.WithOnJoin(func(chatroom.Member) { assert.Fail(t, "joined") }))
+			chatroom.WithOnJoin(func(context.Context, chatroom.Member) { assert.Fail(t, "joined") }))
 		near, far := net.Pipe()
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)

@@ -3,25 +3,20 @@ package chatroom
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
-// The defaults of the options that have one other than "off".
+// The defaults of the options that are not off by default.
 const (
 	DefaultMaxMessage       = 1 << 20          // bytes
 	DefaultHandshakeTimeout = 10 * time.Second // from the connection to the whole name
 	DefaultWriteTimeout     = 30 * time.Second // without any progress
 	DefaultBacklog          = 16 << 20         // bytes
+	DefaultFrameTimeout     = time.Minute      // from a frame's first byte to its last
+	DefaultMaxConns         = 16384            // or fewer, if the process may open fewer files
 )
-
-// maxNameLen is the longest name, in bytes, that a server accepts by default.
-const maxNameLen = 64
 
 // A ServerOption configures [NewServer].
 type ServerOption interface{ applyServer(*serverConfig) }
@@ -39,12 +34,20 @@ type serverConfig struct {
 	maxMessage       int
 	handshakeTimeout time.Duration
 	writeTimeout     time.Duration
+	frameTimeout     time.Duration
 	idleTimeout      time.Duration
 	backlog          int64
 	logger           *slog.Logger
 	nameRule         func(string) error
-	onJoin           []func(Member)
-	onLeave          []func(Member, error)
+	admit            []func(context.Context, *Join) error
+	onJoin           []func(context.Context, Member)
+	onMessage        []func(context.Context, Member, *Message) error
+	onLeave          []func(context.Context, Member, error)
+	history          int
+	uniqueNames      bool
+	maxMembers       int
+	maxConns         int
+	maxConnsPerIP    int
 }
 
 func newServerConfig(opts []ServerOption) serverConfig {
@@ -52,6 +55,8 @@ func newServerConfig(opts []ServerOption) serverConfig {
 		maxMessage:       DefaultMaxMessage,
 		handshakeTimeout: DefaultHandshakeTimeout,
 		writeTimeout:     DefaultWriteTimeout,
+		frameTimeout:     DefaultFrameTimeout,
+		maxConns:         defaultMaxConns(),
 		backlog:          DefaultBacklog,
 		logger:           slog.New(slog.DiscardHandler),
 		nameRule:         CheckName,
@@ -65,6 +70,8 @@ func newServerConfig(opts []ServerOption) serverConfig {
 type dialConfig struct {
 	maxMessage int
 	dialer     func(ctx context.Context, network, address string) (net.Conn, error)
+	reconnects bool
+	reconnect  func(attempt int, cause error) (wait time.Duration, ok bool)
 }
 
 func newDialConfig(opts []DialOption) dialConfig {
@@ -101,18 +108,19 @@ func (m maxMessage) limit() int {
 	return int(m)
 }
 
-// WithMaxMessage sets the longest payload, of a name or of a message, that this end
-// reads or sends, in bytes. A server disconnects a peer that announces a longer one
-// with [ErrFrameTooLarge], before any of it is read; a client's [Conn.Receive] returns
+// WithMaxMessage sets how many bytes a name or a message that this end reads or sends
+// may have. When a peer announces a longer one, this end reads none of it: a server
+// disconnects the peer with [ErrFrameTooLarge], and a client's [Conn.Receive] returns
 // that error.
 //
 // The default, and zero, is [DefaultMaxMessage], 1 MiB. Negative is no limit but the
-// protocol's own of 9,999,999,999 bytes: this end then holds as much as a peer sends.
+// protocol's own, 9,999,999,999 bytes: this end then takes as much memory as a peer's
+// messages need.
 func WithMaxMessage(bytes int) Option { return maxMessage(bytes) }
 
-// WithHandshakeTimeout sets how long a connection may take until the whole of its name
-// has arrived, a TLS handshake included. A connection that takes longer is closed. The
-// error matches [os.ErrDeadlineExceeded].
+// WithHandshakeTimeout sets how long a connection may take to deliver its whole name, a
+// TLS handshake included. A connection that takes longer is closed. The error matches
+// [os.ErrDeadlineExceeded].
 //
 // The default, and zero, is [DefaultHandshakeTimeout], 10 seconds. Negative is no limit.
 func WithHandshakeTimeout(d time.Duration) ServerOption {
@@ -121,14 +129,15 @@ func WithHandshakeTimeout(d time.Duration) ServerOption {
 	})
 }
 
-// WithWriteTimeout sets how long a member may take nothing at all of what it is owed.
-// The time starts again with each byte that its connection accepts (over TLS with each
-// record of at most 16 KiB). It is checked when it is up, so that a member that took a
-// part and then nothing has up to twice as long. A member that takes longer is
-// disconnected. The error matches both [ErrSlowConsumer] and [os.ErrDeadlineExceeded].
+// WithWriteTimeout sets how long a member's connection may accept nothing of what the
+// member is owed. A member that exceeds it is disconnected. The error matches both
+// [ErrSlowConsumer] and [os.ErrDeadlineExceeded]. The time starts again with each byte
+// that the connection accepts, or over TLS with each record of at most 16 KiB. The
+// server checks only when the time is up, so a member that accepts a part and then
+// nothing has up to twice as long.
 //
-// Over TCP on Linux this is also how long a peer may leave what was sent to it
-// unacknowledged, so a peer that has vanished is noticed when it is owed something.
+// Over TCP on Linux, this is also how long a peer may leave sent bytes unacknowledged.
+// So the server notices a peer that has vanished, provided that it was sent something.
 //
 // The default, and zero, is [DefaultWriteTimeout], 30 seconds. Negative is no limit: a
 // member that stops reading then stays until it is a whole backlog behind.
@@ -136,6 +145,42 @@ func WithWriteTimeout(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		c.writeTimeout = max(cmp.Or(d, DefaultWriteTimeout), 0)
 	})
+}
+
+// WithFrameTimeout sets how long a frame may take from its first byte to its last. A
+// member whose frame takes longer is disconnected, though the server may give it up to
+// a sixteenth more. The error matches [os.ErrDeadlineExceeded].
+//
+// The default, and zero, is [DefaultFrameTimeout], a minute. Negative is no limit.
+func WithFrameTimeout(d time.Duration) ServerOption {
+	return serverOption(func(c *serverConfig) {
+		c.frameTimeout = max(cmp.Or(d, DefaultFrameTimeout), 0)
+	})
+}
+
+// WithMaxConns sets how many connections from its listeners a server may have at the
+// same time. At most half of them may be connections that have not been let in yet. The
+// server closes a further connection as soon as it has accepted it, which [Stats] and
+// the log tell. Connections of [Server.ServeConn] are not limited.
+//
+// The default, and zero, is the smaller of [DefaultMaxConns] and 64 less than the
+// number of files that the process may open. Negative is no limit.
+func WithMaxConns(n int) ServerOption {
+	return serverOption(func(c *serverConfig) {
+		if n == 0 {
+			n = defaultMaxConns()
+		}
+		c.maxConns = max(n, 0)
+	})
+}
+
+// WithMaxConnsPerIP sets how many of the connections that [WithMaxConns] counts may
+// come from one remote IP address. All IPv6 addresses of one network of 64 bits count
+// as one. The server closes a further connection with [ErrServerFull].
+//
+// The default, zero and negative are no limit.
+func WithMaxConnsPerIP(n int) ServerOption {
+	return serverOption(func(c *serverConfig) { c.maxConnsPerIP = max(n, 0) })
 }
 
 // WithIdleTimeout sets how long a member may send nothing at all, whatever it receives.
@@ -147,20 +192,21 @@ func WithIdleTimeout(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) { c.idleTimeout = max(d, 0) })
 }
 
-// WithBacklog sets how many bytes of the room's messages, names and headers included, a
-// member may be behind. The bytes are held once for the room, not for each member.
-// Publishing waits while a member that is not far slower than the room is three
-// quarters of this behind. A member that is far slower and all of this behind is
-// disconnected with [ErrSlowConsumer].
+// WithBacklog sets how many bytes a member may be behind its room, names and headers
+// included. The room holds these bytes once, not once for each member. Publishing waits
+// for a member that is three quarters of the backlog behind, unless it is far slower
+// than the room. A member that is far slower than the room is disconnected with
+// [ErrSlowConsumer] once it is a whole backlog behind.
 //
-// The bound is checked when the room's log grows by a chunk, a 32nd of this but at most
-// 64 KiB. So it is exact to a chunk and to what one member publishes at once, up to 16
-// messages. To whom a message goes takes memory as well: a log of very short messages
-// takes up to three times this.
+// The server checks this bound when the room's log grows by a chunk, which is a 32nd of
+// the backlog but at most 64 KiB. So a member may be further behind by one chunk, and
+// by the up to 16 messages that one member publishes together. The log also holds to
+// whom each message goes. With very short messages, it therefore takes up to three
+// times as much memory as the backlog.
 //
-// Set it to several times the largest message, and to 1 MiB at least. If TCP
-// connections are wrapped, the server cannot bound what their sockets hold, and they
-// take bytes in bursts of megabytes: leave it at 16 MiB or more for those.
+// Set it to several times the largest message, and to at least 1 MiB. If your listener
+// wraps TCP connections, set it to at least 16 MiB: the server cannot bound what
+// wrapped sockets hold, and these accept bytes in bursts of megabytes.
 //
 // The default, zero and negative are [DefaultBacklog], 16 MiB.
 func WithBacklog(bytes int) ServerOption {
@@ -172,9 +218,9 @@ func WithBacklog(bytes int) ServerOption {
 	})
 }
 
-// WithLogger sets where the server logs. At Info it logs who joins and leaves and why,
-// at Warn refused connections, slow consumers and failures to accept, at Error hooks
-// that panic, and at Debug each message with the beginning of its text.
+// WithLogger sets where the server logs. At Info it logs who joins, and who leaves and
+// why; at Warn refused connections, slow consumers and failures to accept; at Error
+// hooks that panic; and at Debug each message with the beginning of its text.
 //
 // The default, and nil, is to log nothing.
 func WithLogger(l *slog.Logger) ServerOption {
@@ -187,14 +233,15 @@ func WithLogger(l *slog.Logger) ServerOption {
 }
 
 // WithNameRule replaces [CheckName] as the rule for members' names. Most rules should
-// call CheckName first: without it names may be of any bytes, and as long as messages.
-// If the rule returns an error, the connection is closed, and [ErrNameRejected] wraps
-// that error. A rule cannot keep names unique, since it runs before the member is
-// listed, and concurrently for other connections.
+// call CheckName first: without it, a name may be any bytes, up to 4 KiB of them. If
+// the rule returns an error, the connection is closed with an error that matches both
+// [ErrNameRejected] and that error. A rule cannot keep names unique, because it runs
+// before the member is listed and concurrently for other connections; [WithUniqueNames]
+// can.
 //
-// The rule runs on the connection's goroutine. It may block, which delays this
-// connection alone, and it may call the server. If it panics, the stack is logged and
-// the connection is closed.
+// The rule runs on the connection's goroutine. It may block, which delays only this
+// connection, and it may call the server. If it panics, the stack is logged and the
+// connection is closed.
 //
 // The default, and nil, is CheckName.
 func WithNameRule(rule func(name string) error) ServerOption {
@@ -206,60 +253,51 @@ func WithNameRule(rule func(name string) error) ServerOption {
 	})
 }
 
-// CheckName is the default name rule. It accepts valid UTF-8 of 1 to 64 bytes without
-// control characters. The error says what is wrong, and does not repeat the name.
-func CheckName(name string) error {
-	switch {
-	case name == "":
-		return errors.New("empty")
-	case len(name) > maxNameLen:
-		return fmt.Errorf("%d bytes, the limit is %d", len(name), maxNameLen)
-	case !utf8.ValidString(name):
-		return errors.New("not valid UTF-8")
-	}
-	for _, r := range name {
-		if unicode.IsControl(r) {
-			return fmt.Errorf("control character %q", r)
-		}
-	}
-	return nil
+// WithHistory sets how many of its room's last messages a newcomer receives before
+// everything that follows. There is no gap and no duplicate between the two. The
+// history has at most half a backlog's bytes. It includes what the newcomer sent over
+// an earlier connection, but nothing that was sent to one member alone. The server
+// keeps an empty room for a minute, and at most a thousand such rooms. [Room.Broadcast]
+// before [Server.Serve] seeds the history.
+//
+// The default, zero and negative are none.
+func WithHistory(messages int) ServerOption {
+	return serverOption(func(c *serverConfig) { c.history = max(messages, 0) })
 }
 
-// WithOnJoin adds a hook that runs for each member, once the room lists it and before
-// its first message is published. Several hooks run in the order given. The default is
-// none.
-//
-// The hook runs on the member's own goroutine: calls for different members come
-// concurrently, those for one member in turn. It may block, which delays the messages
-// of this member and its leaving, and nobody else. It may call the server, also
-// [Server.Close]; it must call [Server.Shutdown] on a goroutine of its own, since that
-// waits for hooks. If it panics, the stack is logged and the member is disconnected
-// with [ErrHookFailed].
-func WithOnJoin(hook func(Member)) ServerOption {
-	return serverOption(func(c *serverConfig) {
-		if hook != nil {
-			c.onJoin = append(c.onJoin, hook)
-		}
-	})
+// WithUniqueNames refuses a connection with [ErrNameTaken] if a member of the room has
+// the same name, byte for byte. A name is free again when the room no longer lists its
+// member.
+func WithUniqueNames() ServerOption {
+	return serverOption(func(c *serverConfig) { c.uniqueNames = true })
 }
 
-// WithOnLeave adds a hook that runs exactly once for each member that has left, when the
-// room no longer lists it and its connection is closed. The error is the reason, to be
-// matched with [errors.Is]: nil for a clean goodbye (the end of the stream between
-// frames), [ErrServerClosed] for the server's own end, [ErrSlowConsumer],
-// [ErrBadHeader], [io.ErrUnexpectedEOF] and so on. Several hooks run in the order given.
-// The default is none.
+// WithMaxMembers sets how many members a room may have. When the room is full, a
+// further connection is refused with [ErrRoomFull].
 //
-// The hook runs on the member's own goroutine, after its [WithOnJoin] hooks. Calls for
-// different members come concurrently. It may block, which delays [Server.Shutdown] and
-// nobody else. It may call the server as a join hook may. If it panics, the stack is
-// logged.
-func WithOnLeave(hook func(Member, error)) ServerOption {
-	return serverOption(func(c *serverConfig) {
-		if hook != nil {
-			c.onLeave = append(c.onLeave, hook)
-		}
-	})
+// The default, zero and negative are no limit.
+func WithMaxMembers(n int) ServerOption {
+	return serverOption(func(c *serverConfig) { c.maxMembers = max(n, 0) })
+}
+
+// WithReconnect makes a client of [Dial] connect again when its connection has ended,
+// even if it ended cleanly. [Conn.Receive] and [Conn.Messages] do this, and then report
+// [ErrReconnected]. [Conn.Send] waits for a connection. It never sends a message twice:
+// if the connection ends while the message goes out, it returns an error. [Conn.Close]
+// ends all of this waiting, and each method's context ends its own.
+//
+// Before each attempt, the policy returns how long to wait, or false to give up. After
+// that, Receive returns the cause. Attempts are counted from 1, and again from 1 after
+// a connection that has lasted a second. The cause is the error that ended the last
+// connection or the last attempt, whichever is later. The policy runs on the goroutine
+// of Receive.
+//
+// A policy of nil waits for a random time below 100 ms before the first attempt, below
+// 200 ms before the second and so on, up to 30 s. It gives up when five connections in
+// a row have ended within a second, because the protocol has no other way to say that a
+// name is refused. The default is not to connect again. [NewConn] ignores the option.
+func WithReconnect(policy func(attempt int, cause error) (wait time.Duration, ok bool)) DialOption {
+	return dialOption(func(c *dialConfig) { c.reconnects, c.reconnect = true, policy })
 }
 
 // WithDialer sets how [Dial] connects: over TLS, through a proxy, to a listener

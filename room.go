@@ -2,8 +2,8 @@ package chatroom
 
 import (
 	"container/list"
-	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,8 +21,21 @@ const (
 	chunksPerBacklog = 32
 )
 
-// errNotMember reports a message of somebody who has already left.
-var errNotMember = errors.New("chatroom: not a member")
+var (
+	// ErrNameTaken is why a connection is not let in whose name another member of the
+	// room has, with [WithUniqueNames]. The error that wraps it quotes the name.
+	ErrNameTaken = errors.New("chatroom: name taken")
+
+	// ErrRoomFull is why a connection is not let into a room that has as many members
+	// as [WithMaxMembers] allows.
+	ErrRoomFull = errors.New("chatroom: room full")
+
+	// errNotMember reports a message of somebody who has already left.
+	errNotMember = errors.New("chatroom: not a member")
+
+	// errRoomGone reports that another room of the same name is to be looked for.
+	errRoomGone = errors.New("chatroom: room gone")
+)
 
 // A room is an append-only log of encoded messages and the members that read it,
 // each from a cursor of its own (a [seat]).
@@ -33,10 +46,11 @@ var errNotMember = errors.New("chatroom: not a member")
 type room struct {
 	// Fixed after construction. Here and elsewhere in the package a field whose name
 	// ends in Func holds a method. It is bound once, so that using it needs no memory.
-	backlog    int64
-	checkAfter time.Duration // how long after a publish to check for vanished peers; zero is never
-	sweepFunc  func()
-	pacedFunc  func(yield func(*pace.Member) bool)
+	name      string
+	cfg       *serverConfig
+	sweepers  *sync.WaitGroup // counts the goroutines that run sweep, of all rooms
+	sweepFunc func()
+	pacedFunc func(yield func(*pace.Member) bool)
 
 	// watched tells those who write to report progress under the lock: the room is
 	// held or somebody waits until all is written.
@@ -44,12 +58,18 @@ type room struct {
 
 	slow atomic.Uint64 // slow consumers so far
 
+	// Guarded by Server.mu: whether the room is empty and kept for its history.
+	emptyElem  *list.Element // its place on the list of such rooms
+	emptySince time.Time
+
 	// mu guards the fields below and is never held across I/O or a hook.
 	mu      sync.Mutex
 	state   roomState
 	log     *journal.Log
-	members list.List // of *seat, in the order of joining
-	lastID  uint64
+	members list.List           // of *seat, in the order of joining
+	names   map[string]struct{} // of the members, if they are to be unique
+	leaving []*seat             // those that were kicked and are written to
+	history history
 	counts  roomCounts
 
 	// Who writes.
@@ -72,10 +92,6 @@ type room struct {
 	checkTimer *time.Timer // runs checkPeers; nil until it was needed
 	checkSet   bool        // it is running
 	checksLeft int         // how many checks are due after what was published last
-
-	// sweeper counts the goroutine that runs sweep: none or one. Add is called
-	// under mu, and not once the room is closed or empty for good.
-	sweeper sync.WaitGroup
 }
 
 type roomState uint8
@@ -84,40 +100,60 @@ const (
 	roomOpen   roomState = iota // members join, members and the program publish
 	roomEnding                  // nobody joins, only members publish, and nothing is held
 	roomClosed                  // nothing is published
+	roomGone                    // it was empty; another of its name may be there
 )
 
 // roomCounts are a room's part of Stats.
 type roomCounts struct {
-	messages, bytes, holds uint64
-	holdTime               time.Duration // without the current hold
+	joined, messages, bytes, holds uint64
+	holdTime                       time.Duration // without the current hold
 }
 
-func newRoom(backlog int64, checkAfter time.Duration) *room {
+func newRoom(name string, cfg *serverConfig, sweepers *sync.WaitGroup) *room {
 	r := &room{
-		backlog:    backlog,
-		checkAfter: checkAfter,
-		log:        journal.New(int(min(max(backlog/chunksPerBacklog, headerLen), maxChunk))),
-		pace:       pace.New(backlog),
+		name:     name,
+		cfg:      cfg,
+		sweepers: sweepers,
+		log:      journal.New(int(min(max(cfg.backlog/chunksPerBacklog, headerLen), maxChunk))),
+		pace:     pace.New(cfg.backlog),
+	}
+	if cfg.uniqueNames {
+		r.names = make(map[string]struct{})
 	}
 	r.sweepFunc, r.pacedFunc = r.sweep, r.paced
 	return r
 }
 
-// join lists m, which receives what is appended from here on.
-func (r *room) join(m *seat) error {
+// join lists m as the member of that id. It receives the history, and what is appended
+// from here on.
+func (r *room) join(m *seat, id uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	_, taken := r.names[m.Name]
 	switch {
 	case r.state != roomOpen:
 		return ErrServerClosed
 	case m.state == seatLeft:
 		return errNotMember // the connection has ended, and the session knows why
+	case r.cfg.maxMembers > 0 && r.members.Len() >= r.cfg.maxMembers:
+		return ErrRoomFull
+	case taken:
+		return fmt.Errorf("%w: %q", ErrNameTaken, m.Name)
 	}
-	r.lastID++
-	m.ID, m.JoinedAt = r.lastID, time.Now()
+	if r.names != nil {
+		r.names[m.Name] = struct{}{}
+	}
+	r.counts.joined++
+	m.ID, m.JoinedAt = id, time.Now()
 	m.elem = r.members.PushBack(m)
-	m.cur = r.log.Cursor()
-	r.moveLocked(m, seatAtRest)
+	m.cur = r.history.start(r.log)
+	m.pos.Store(m.cur.Pos())
+	if m.cur.Pos() < r.log.End() {
+		r.moveLocked(m, seatWriting)
+		m.startWriter()
+	} else {
+		r.moveLocked(m, seatAtRest)
+	}
 	return nil
 }
 
@@ -134,22 +170,53 @@ func (r *room) removeLocked(m *seat) {
 	if m.state == seatLeft {
 		return
 	}
-	if m.elem != nil {
-		r.members.Remove(m.elem)
-		m.elem = nil
-	}
+	r.unlistLocked(m)
+	r.leaving = slices.DeleteFunc(r.leaving, func(other *seat) bool { return other == m })
 	r.moveLocked(m, seatLeft)
 	r.wakeWaitersLocked(m, r.log.End())
 }
 
-func (r *room) list() []Member {
+// unlistLocked takes m off the list, if it is there. r.mu must be held.
+func (r *room) unlistLocked(m *seat) {
+	if m.elem == nil {
+		return
+	}
+	r.members.Remove(m.elem)
+	m.elem = nil
+	delete(r.names, m.Name)
+	m.ref.session.Store(nil)
+}
+
+// kick takes m off the list, and leaves it in the room until it has been written what
+// is owed to it now. If m has left, it does nothing.
+func (r *room) kick(m *seat) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make([]Member, 0, r.members.Len())
+	if m.elem == nil {
+		return
+	}
+	r.unlistLocked(m)
+	m.until.Store(r.log.End())
+	r.leaving = append(r.leaving, m)
+	r.lookIfHeldLocked() // it may have been waited for
+}
+
+// list appends the members to all.
+func (r *room) list(all []Member) []Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all = slices.Grow(all, r.members.Len())
 	for _, m := range r.seatsLocked() {
 		all = append(all, m.Member)
 	}
 	return all
+}
+
+// isIdle reports whether nobody is in the room, or being written to.
+func (r *room) isIdle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.members.Len()+len(r.leaving) == 0
 }
 
 // seatsLocked returns a copy of the list, in the order of joining. r.mu must be held.
@@ -167,6 +234,9 @@ func (r *room) endTo(state roomState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state = max(r.state, state)
+	if r.state == roomGone && r.checkTimer != nil {
+		r.checkTimer.Stop()
+	}
 	r.holdLocked(false)
 	r.stopLookingLocked()
 	for _, turn := range r.queue {
@@ -174,162 +244,18 @@ func (r *room) endTo(state roomState) {
 	}
 }
 
-// A doner says when to stop waiting: once Done is closed. Contexts and sessions are
-// doners.
-type doner interface{ Done() <-chan struct{} }
-
-// publish appends m's messages, in order, for everyone but m, and keeps none of the
-// slices. It waits while the room is held, even if the peer has hung up: what was
-// read whole is passed on. It fails once the server has disconnected m. It reports
-// whether it has waited.
-func (r *room) publish(m *seat, messages [][]byte) (waited bool, err error) {
-	r.mu.Lock()
-	waited, ok := r.enterLocked(m.owner)
-	switch {
-	case r.state == roomClosed:
-		r.mu.Unlock()
-		return waited, ErrServerClosed
-	case !ok || m.elem == nil:
-		r.passTurnLocked()
-		r.mu.Unlock()
-		return waited, errNotMember // it was disconnected, and the session knows why
-	}
-	r.appendAndUnlock(m.ID, m.prefix, messages...)
-	return waited, nil
-}
-
-// broadcast appends one message for everyone. It waits while the room is held, unless
-// ctx ends.
-func (r *room) broadcast(ctx context.Context, prefix, body []byte) error {
-	r.mu.Lock()
-	_, ok := r.enterLocked(ctx)
-	if r.state != roomOpen || !ok {
-		r.passTurnLocked()
-		closed := r.state != roomOpen
-		r.mu.Unlock()
-		if closed {
-			return ErrServerClosed
-		}
-		return ctx.Err()
-	}
-	r.appendAndUnlock(0, prefix, body)
-	return nil
-}
-
-// enterLocked waits until caller may publish: the room is not held, and all who came
-// before have published. When the room ends all may. It reports whether it has
-// waited; ok is false if caller was done first. r.mu must be held, and is released
-// while it waits.
-func (r *room) enterLocked(caller doner) (waited, ok bool) {
-	if r.state != roomOpen || !r.held && len(r.queue) == 0 {
-		return false, true
-	}
-	turn := make(chan struct{}, 1)
-	r.queue = append(r.queue, turn)
-	for ok = true; ok && r.state == roomOpen && (r.held || r.queue[0] != turn); {
-		r.mu.Unlock()
-		select {
-		case <-turn:
-		case <-caller.Done():
-			ok = false
-		}
-		r.mu.Lock()
-	}
-	r.queue = slices.DeleteFunc(r.queue, func(other chan struct{}) bool { return other == turn })
-	return true, ok
-}
-
-// passTurnLocked lets the first of those who wait publish, if the room is not held.
-// r.mu must be held.
-func (r *room) passTurnLocked() {
-	if !r.held && len(r.queue) > 0 {
-		signal(r.queue[0])
-	}
-}
-
-// signal puts a token into ch, which has room for one.
-func signal(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default: // it holds one already
-	}
-}
-
-// appendAndUnlock appends messages to the log, each behind prefix, for everyone but
-// the sender. A sender of zero is the program. Nothing else appends. r.mu must be
-// held; it is released before goroutines are started.
-func (r *room) appendAndUnlock(sender uint64, prefix []byte, messages ...[]byte) {
-	start, from := r.log.Cursor(), r.log.End()
-	audience := journal.Except(sender)
-	grew := false
-	for _, body := range messages {
-		header := encodeHeader(len(body))
-		grew = r.log.Append(audience, prefix, header[:], body) || grew
-	}
-	r.log.Publish()
-	r.counts.messages += uint64(len(messages))
-	r.counts.bytes += uint64(r.log.End() - from)
-	var woken *[]*seat
-	if len(r.unpolled) > 0 {
-		woken = seatLists.Get().(*[]*seat)
-		*woken = r.wakeLocked((*woken)[:0], audience, start)
-	}
-	startSweep := len(r.polled) > 0 && !r.sweeping
-	if startSweep {
-		r.sweeping = true
-		r.sweeper.Add(1)
-	}
-	r.checksLeft = checksPerPublish
-	r.checkLaterLocked()
-	if grew {
-		r.lookLocked(time.Now())
-	}
-	r.passTurnLocked()
-	r.mu.Unlock()
-
-	if startSweep {
-		go r.sweepFunc()
-	}
-	if woken == nil {
-		return
-	}
-	for i, m := range *woken {
-		(*woken)[i] = nil
-		m.startWriter()
-	}
-	seatLists.Put(woken)
-}
-
-// seatLists holds *[]*seat, so that publishing needs no memory once warm.
-var seatLists = sync.Pool{New: func() any { return new([]*seat) }}
-
-// wakeLocked moves the unpolled members at rest that belong to the audience to
-// seatWriting, with cursors at start, and appends them to woken. The caller starts
-// their writers. r.mu must be held.
-func (r *room) wakeLocked(woken []*seat, audience journal.Audience, start journal.Cursor) []*seat {
-	for i := len(r.unpolled) - 1; i >= 0; i-- { // backwards, since moving one takes it from the list
-		if m := r.unpolled[i]; audience.Includes(m.ID) {
-			m.cur = start
-			m.pos.Store(start.Pos())
-			r.moveLocked(m, seatWriting)
-			woken = append(woken, m)
-		}
-	}
-	return woken
-}
-
-// stats fills in the room's part of st.
-func (r *room) stats(st *Stats) {
+// stats adds the room's figures to st.
+func (r *room) stats(st *RoomStats) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	st.Members = r.members.Len()
-	st.Joined = r.lastID
-	st.SlowConsumers = r.slow.Load()
-	st.Messages = r.counts.messages
-	st.Bytes = r.counts.bytes
-	st.Holds = r.counts.holds
-	st.Held = r.held
-	st.HoldTime = r.counts.holdTime
+	st.Members += r.members.Len()
+	st.Joined += r.counts.joined
+	st.SlowConsumers += r.slow.Load()
+	st.Messages += r.counts.messages
+	st.Bytes += r.counts.bytes
+	st.Holds += r.counts.holds
+	st.Held = st.Held || r.held
+	st.HoldTime += r.counts.holdTime
 	if r.held {
 		st.HoldTime += time.Since(r.heldAt)
 	}

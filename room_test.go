@@ -148,7 +148,7 @@ func TestDisconnectCleanUp(t *testing.T) {
 			t.Run(way.name, func(t *testing.T) {
 				var mu sync.Mutex
 				leaves := map[string]int{}
-				s := tr.newServer(t, chatroom.WithOnLeave(func(m chatroom.Member, _ error) {
+				s := tr.newServer(t, chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, _ error) {
 					mu.Lock()
 					defer mu.Unlock()
 					leaves[m.Name]++
@@ -239,8 +239,8 @@ func TestMembersAndStats(t *testing.T) {
 		synctest.Wait()
 		st := s.Stats()
 		assert.Equal(t, chatroom.Stats{
-			Members: 3, Connections: 3, Accepted: 4, Joined: 4,
-			Messages: 1, Bytes: 26, Backlog: 26,
+			RoomStats: chatroom.RoomStats{Members: 3, Joined: 4, Messages: 1, Bytes: 26, Backlog: 26},
+			Rooms:     1, Connections: 3, Accepted: 4,
 		}, st)
 		a.Want("c", "12345")
 		d.Want("c", "12345")

@@ -9,5 +9,5 @@ import (
 
 // The stories of testdata/scripts tell what a room promises, one promise each.
 func TestScripts(t *testing.T) {
-	chatroomtest.RunScripts(t, os.DirFS("testdata"), "scripts/*.txt")
+	chatroomtest.RunScripts(t, os.DirFS("testdata"), "scripts/*.txt", nil)
 }

@@ -43,12 +43,13 @@ type seat struct {
 	// rest the sweep does, or room.mu guards it if the connection is not polled.
 	cur journal.Cursor
 
-	// pos is the position up to which all is written; see posLocked.
-	pos atomic.Int64
+	// pos is the position up to which all is written; see posLocked. What begins at
+	// until or later is not for the member, which was kicked.
+	pos, until atomic.Int64
 
 	// Guarded by room.mu.
 	state     seatState
-	elem      *list.Element // nil before the join and after the leave
+	elem      *list.Element // its place on the list; nil before the join, and once it has left or was kicked
 	restIndex int           // at rest: its index in room.polled or room.unpolled
 	pace      pace.Member
 	waiters   []waiter // who waits for it to be written to
@@ -61,7 +62,7 @@ const (
 	seatAtRest                   // it has no writer. If it is polled, the sweep writes to it. If not, it has no cursor, and all is written
 	seatWriting                  // it has a writer, which waits for its connection
 	seatFailed                   // writing to it has failed. It receives nothing more and counts as written to, but may publish until it leaves
-	seatLeft                     // it is off the list
+	seatLeft                     // it is out of the room
 )
 
 // moveLocked moves m to a state, and into and out of the room's lists of members at
@@ -159,6 +160,10 @@ func (m *seat) runWriter() {
 // written.
 func (m *seat) writeSome(runs *runList, write func([][]byte) (int, error)) (size, n int, err error) {
 	list, after := m.cur.Runs(m.ID, runs[:0], sweepQuantum)
+	if until := m.until.Load(); after.Pos() > until { // looked at last, since what is in list may be later
+		clear(list)
+		list, after = m.cur.RunsTo(m.ID, runs[:0], sweepQuantum, until)
+	}
 	for _, run := range list {
 		size += len(run)
 	}
@@ -185,18 +190,22 @@ type runList [transport.MaxRuns][]byte
 // runLists holds *runList.
 var runLists = sync.Pool{New: func() any { return new(runList) }}
 
-// tryRest moves m to rest if it has all that was published. It reports whether m's
-// writer must return: m is at rest, or is no longer written to.
+// tryRest moves m to rest if it has all that was published for it. It reports whether
+// m's writer must return: m is at rest, or is no longer written to.
 func (r *room) tryRest(m *seat) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m.state == seatWriting {
-		if m.cur.Pos() != r.log.End() {
-			return false
-		}
+	if m.state == seatWriting && m.cur.Pos() < min(r.log.End(), m.until.Load()) {
+		return false
+	}
+	switch {
+	case m.state == seatWriting && m.elem != nil:
 		r.moveLocked(m, seatAtRest)
 		r.progressLocked(m, r.log.End())
-	} else {
+	case m.state == seatWriting: // it was kicked, and has what it was owed
+		r.removeLocked(m)
+		m.dropCursor()
+	default:
 		m.dropCursor()
 	}
 	r.writers--

@@ -1,19 +1,17 @@
 package chatroom
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"time"
 
 	"example.com/chatroom/internal/transport"
 )
-
-// lastReadsTimeout is how long a member is still read after writing to it has failed.
-// The time in which its messages wait to be published does not count.
-const lastReadsTimeout = 500 * time.Millisecond
 
 // ErrNameRejected reports a connection whose name the name rule refused. The
 // error that wraps it quotes the name.
@@ -23,14 +21,23 @@ var ErrNameRejected = errors.New("chatroom: name rejected")
 // enter makes the handshake and lists the member, stay reads its messages and tears
 // all down. The seat's writer and closeConn run beside it, and end before it.
 type session struct {
-	// Fixed after construction, but for what the handshake and the join set.
+	// Fixed after construction, but for what the handshake and the join set. Until the
+	// join, mu guards seat.room.
 	seat
-	srv *Server
-	nc  net.Conn
+	srv     *Server
+	nc      net.Conn
+	counted bool // among Server.conns
+
+	// Guarded by Server.mu.
+	stranger  bool // it counts as one
+	countedIP bool // by its address
 
 	// Owned by the leading goroutine.
 	in       frameReader
-	maxTotal int64 // how many bytes may be read before last reads get no more time; zero is not set yet
+	excess   int64    // what the reader has of Server.frames, in bytes
+	maxTotal int64    // how many bytes may be read before last reads get no more time; zero is not set yet
+	lingers  bool     // it is refused with words of a hook's
+	filtered *Message // what message hooks are given; nil until there was one
 
 	// closer counts the goroutine that closes the connection.
 	closer sync.WaitGroup
@@ -42,6 +49,11 @@ type session struct {
 	writeErr error         // why nothing more is written
 	readBy   time.Time     // until when it is read after writeErr
 	gone     chan struct{} // closed when it hangs up; made when somebody waits for it
+	patience *time.Timer   // ends a kicked member's time; nil if it was not kicked
+
+	// The context of hooks; nil while none runs.
+	hookCtx    context.Context
+	endHookCtx context.CancelFunc
 }
 
 type sessionState uint8
@@ -49,13 +61,15 @@ type sessionState uint8
 const (
 	sessionNew       sessionState = iota // its name is not known yet; the server's end drops it at once
 	sessionAdmitted                      // it is a member, or about to be; the server's end waits until it has what it is owed
+	sessionKicked                        // it is off the list, and is written what it is owed
 	sessionHangingUp                     // this end has ended the connection
 )
 
 func newSession(srv *Server, nc net.Conn) *session {
 	s := &session{srv: srv, nc: nc}
-	s.in.limit = srv.cfg.maxMessage
-	s.room, s.owner = srv.room, s
+	s.in.limit = min(srv.cfg.maxMessage, maxNameFrame)
+	s.owner = s
+	s.until.Store(math.MaxInt64)
 	s.conn = transport.New(nc, srv.cfg.writeTimeout)
 	return s
 }
@@ -67,9 +81,15 @@ func (s *session) moveLocked(to sessionState) bool {
 		return false
 	}
 	s.state = to
+	if to >= sessionKicked && s.endHookCtx != nil {
+		s.endHookCtx()
+	}
 	if to == sessionHangingUp {
 		if s.gone != nil {
 			close(s.gone)
+		}
+		if s.patience != nil {
+			s.patience.Stop()
 		}
 		s.closer.Go(s.closeConn)
 	}
@@ -93,10 +113,50 @@ func (s *session) isNew() bool {
 func (s *session) abort(reason error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state < sessionHangingUp {
+	first := s.state < sessionKicked
+	if first {
 		s.reason = reason
 	}
-	return s.moveLocked(sessionHangingUp)
+	s.moveLocked(sessionHangingUp)
+	return first
+}
+
+// kick takes the member off the list, and ends the session when it has been written
+// what it is owed, or after kickTimeout, whatever its hooks do.
+func (s *session) kick(reason error) {
+	s.mu.Lock()
+	if s.moveLocked(sessionKicked) {
+		s.reason = reason
+		s.patience = time.AfterFunc(kickTimeout, func() { s.abort(nil) }) // the reason is known
+	}
+	s.mu.Unlock()
+	s.room.kick(&s.seat) // also if it is ending already, which may not have come to the list
+	s.conn.StopReading()
+}
+
+func (s *session) isKicked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == sessionKicked
+}
+
+// setRoom sets the room that the session is about to join. It reports false if this end
+// has ended the connection.
+func (s *session) setRoom(r *room) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.room = r
+	return s.state < sessionHangingUp
+}
+
+// leaveRoom takes the member off the list. If it has not joined yet, it never does.
+func (s *session) leaveRoom() {
+	s.mu.Lock()
+	r := s.room
+	s.mu.Unlock()
+	if r != nil {
+		r.leave(&s.seat)
+	}
 }
 
 // Done returns a channel that is closed when this end has ended the connection.
@@ -110,61 +170,6 @@ func (s *session) Done() <-chan struct{} {
 		}
 	}
 	return s.gone
-}
-
-// closeConn runs on a goroutine of its own.
-func (s *session) closeConn() {
-	s.room.leave(&s.seat) // first, since a peer that sees the end must not be listed
-	s.mu.Lock()
-	slow := errors.Is(s.reason, ErrSlowConsumer)
-	s.mu.Unlock()
-	if slow {
-		s.conn.Abandon()
-	} else {
-		s.conn.Close()
-	}
-}
-
-// writeFailed ends the session of a slow consumer. After any other error the peer has
-// gone. It may have sent messages and a clean goodbye before, so it is still read, for
-// a moment.
-func (s *session) writeFailed(err error) {
-	if errors.Is(err, transport.ErrStalled) {
-		if s.abort(fmt.Errorf("%w: %w", ErrSlowConsumer, err)) {
-			s.room.slow.Add(1)
-		}
-		return
-	}
-	s.mu.Lock()
-	s.writeErr = fmt.Errorf("chatroom: write message: %w", err)
-	s.mu.Unlock()
-	s.extendLastReads()
-}
-
-// extendLastReads gives a member that cannot be written to any more lastReadsTimeout
-// from now to be read.
-func (s *session) extendLastReads() {
-	s.mu.Lock()
-	s.readBy = time.Now().Add(lastReadsTimeout)
-	s.mu.Unlock()
-	s.limitLastReads()
-}
-
-// limitLastReads sets the read deadline of a member that cannot be written to any
-// more.
-func (s *session) limitLastReads() {
-	s.mu.Lock()
-	failed, readBy := s.writeErr != nil, s.readBy
-	s.mu.Unlock()
-	if failed {
-		s.conn.SetReadDeadline(readBy)
-	}
-}
-
-func (s *session) hasWriteFailed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.writeErr != nil
 }
 
 // run serves a connection of a listener's. It returns when the connection has ended,
@@ -191,14 +196,19 @@ func (s *session) enter() (err error) {
 			err = s.refuse(err)
 		}
 	}()
+	var deadline time.Time
 	if d := s.srv.cfg.handshakeTimeout; d > 0 {
-		s.conn.SetReadDeadline(time.Now().Add(d))
+		deadline = time.Now().Add(d)
+		s.conn.SetReadDeadline(deadline)
 	}
 	s.RemoteAddr = s.nc.RemoteAddr() // which may read from the peer, behind a proxy
-	if err := s.handshake(); err != nil {
+	if err := s.srv.countIP(s); err != nil {
 		return err
 	}
-	if err := s.room.join(&s.seat); err != nil {
+	if err := s.handshake(deadline); err != nil {
+		return err
+	}
+	if err := s.srv.join(s); err != nil {
 		return err
 	}
 	joined = true
@@ -206,8 +216,9 @@ func (s *session) enter() (err error) {
 	return s.runJoinHooks()
 }
 
-// handshake reads the member's name and admits the member.
-func (s *session) handshake() error {
+// handshake reads the member's name and admits the member. The deadline is zero for
+// none.
+func (s *session) handshake(deadline time.Time) error {
 	name, ok, err := s.in.next()
 	for ; !ok && err == nil; name, ok, err = s.in.next() {
 		if err := s.in.fillFrom(s.conn); err != nil {
@@ -217,8 +228,15 @@ func (s *session) handshake() error {
 	if err != nil {
 		return err
 	}
-	s.Name = string(name)
-	s.prefix = AppendFrame(make([]byte, 0, headerLen+len(name)), name)
+	join := Join{Name: string(name), Conn: s.nc}
+	s.Name = join.Name // for the log of a hook that panics
+	if err := s.runAdmitHooks(&join, deadline); err != nil {
+		return err
+	}
+	s.Name, s.Value = join.Name, join.Value
+	s.ref = &memberRef{server: s.srv, room: join.Room}
+	s.ref.session.Store(s)
+	s.prefix = AppendFrame(make([]byte, 0, headerLen+len(s.Name)), []byte(s.Name))
 	var ruling error
 	err = s.runHook("name rule", func() { ruling = s.srv.cfg.nameRule(s.Name) })
 	switch {
@@ -228,80 +246,27 @@ func (s *session) handshake() error {
 		return fmt.Errorf("%w: %.100q: %w", ErrNameRejected, s.Name, ruling)
 	}
 	s.conn.SetReadDeadline(time.Time{})
-	return s.srv.unlessClosing(s.admit) // from here on the server's end is graceful to it
-}
-
-// refuse ends a connection that was never a member.
-func (s *session) refuse(err error) error {
-	defer s.srv.unregister(s)
-	s.srv.refused.Add(1) // before the peer can see that it is
-	err = s.finish(err)
-	s.srv.log(slog.LevelWarn, "refused", slog.Any("remote", s.RemoteAddr), slog.Any("reason", err))
-	return err
+	s.in.limit = s.srv.cfg.maxMessage
+	return s.srv.unlessClosing(func() { // from here on the server's end is graceful to it
+		s.srv.knowLocked(s)
+		s.admit()
+	})
 }
 
 // stay publishes what the member sends until it goes. When nothing is left of the
 // session it returns why.
-func (s *session) stay() error {
-	reason := s.readLoop()
-	if reason == ErrServerClosed {
-		s.drain()
-	}
-	return s.leave(reason)
-}
-
-// drain waits, during the server's shutdown, until the member has been written all
-// that it is owed, and says goodbye.
-func (s *session) drain() {
-	select {
-	case <-s.srv.sealed: // nothing more is published
-	case <-s.Done():
-		return
-	}
-	if s.room.awaitWritten(&s.seat, s.room.logEnd(), s) && !s.hasWriteFailed() {
-		s.conn.Goodbye()
-	}
-}
-
-func (s *session) leave(reason error) error {
-	defer s.srv.unregister(s)
-	reason = s.finish(reason)
-	level, attrs := slog.LevelInfo, s.attrs()
-	if errors.Is(reason, ErrSlowConsumer) {
-		level = slog.LevelWarn
-	}
-	if reason != nil {
-		attrs = append(attrs, slog.Any("reason", reason))
-	}
-	s.srv.log(level, "closed", attrs...)
-	s.runLeaveHooks(reason)
-	return reason
-}
-
-// finish takes the member off the list, closes the connection and waits for the
-// session's other goroutines. It returns why the session has ended. A failed write
-// counts more than the reads after it, but less than a clean goodbye or the server's
-// end. A reset counts more than a goodbye.
-func (s *session) finish(reason error) error {
-	s.room.leave(&s.seat)
-	if reason == nil {
-		if reset := s.conn.WriteReset(); reset != nil {
-			reason = fmt.Errorf("chatroom: write message: %w", reset)
+func (s *session) stay() (reason error) {
+	reason = ErrHookFailed // if a hook ends the goroutine
+	defer func() {
+		switch {
+		case s.isKicked():
+			s.writeRest()
+		case reason == ErrServerClosed:
+			s.drain()
 		}
-	} else {
-		s.mu.Lock()
-		if s.writeErr != nil && reason != ErrServerClosed {
-			reason = s.writeErr
-		}
-		s.mu.Unlock()
-	}
-	s.abort(reason)
-	s.writer.Wait()
-	s.closer.Wait()
-	s.in.release()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reason
+		reason = s.leave(reason)
+	}()
+	return s.readLoop()
 }
 
 func (s *session) attrs() []slog.Attr {

@@ -1,6 +1,7 @@
 package chatroom
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,34 +12,35 @@ import (
 )
 
 const (
-	// publishBatch is how many messages are published under one lock at most.
+	// publishBatch is how many messages are published under one lock, at most.
 	publishBatch = 16
 
-	// maxLastBytes is how many bytes of a member that cannot be written to any more
-	// are waited for while they are held: more than sockets mostly buffer.
+	// maxLastBytes is how many bytes the server waits for from a member that cannot be
+	// written to any more, counted from when its messages first had to wait. Most
+	// sockets buffer less.
 	maxLastBytes = 8 << 20
 
 	// maxLogged is how many bytes of a message's text are logged.
 	maxLogged = 256
 )
 
-// readLoop publishes what the member sends until the connection ends, and returns
-// why. A clean goodbye is nil.
+// readLoop publishes what the member sends until the connection ends. It returns why
+// that was, or nil for a clean goodbye.
 //
-// Up to the first message it uses little stack, since it runs for every idle member.
+// Until the first message it uses little stack, because it runs for every idle member.
 func (s *session) readLoop() error {
 	if err := s.srv.unlessClosing(func() { s.srv.reading.Add(1) }); err != nil {
 		return err
 	}
-	if s.hasWriteFailed() { // while a join hook ran
+	defer s.srv.reading.Done() // also when a hook ends the goroutine
+	if s.hasWriteFailed() {    // while a join hook ran
 		s.extendLastReads()
 	}
-	err := s.readMessages()
-	s.srv.reading.Done()
-	return err
+	return s.readMessages()
 }
 
 func (s *session) readMessages() error {
+	var frame unfinishedFrame
 	for {
 		if s.in.partial() {
 			waited, err := s.publishBuffered()
@@ -49,18 +51,93 @@ func (s *session) readMessages() error {
 				s.extendAfterWait()
 			}
 		}
-		if idle := s.srv.cfg.idleTimeout; idle > 0 {
-			s.conn.SetReadDeadline(time.Now().Add(idle))
+		if s.in.partial() || s.excess > 0 {
+			if err := s.adjustExcess(); err != nil {
+				return err
+			}
 		}
+		frame.limitRead(s)
 		s.limitLastReads()
 		if err := s.in.fillFrom(s.conn); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) && frame.isOverdue(s) {
+				return fmt.Errorf("chatroom: frame unfinished for %v: %w", s.srv.cfg.frameTimeout, err)
+			}
 			return s.readError(err)
 		}
 	}
 }
 
-// extendAfterWait is extendLastReads after messages of the member's had to wait. A
-// member that has sent more than maxLastBytes since the first wait gets no more time.
+// An unfinishedFrame measures how long a frame takes to arrive.
+type unfinishedFrame struct {
+	begins int64     // where in the stream
+	since  time.Time // when it was first seen; zero for no frame
+	by     time.Time // the read deadline; zero for none
+}
+
+// limitRead sets the deadline of the next read.
+func (f *unfinishedFrame) limitRead(s *session) {
+	idle, timeout := s.srv.cfg.idleTimeout, s.srv.cfg.frameTimeout
+	switch {
+	case timeout == 0 || !s.in.partial():
+		f.since = time.Time{}
+	case f.since.IsZero() || f.begins != s.in.begins():
+		f.begins, f.since = s.in.begins(), time.Now()
+	}
+	var by time.Time
+	if !f.since.IsZero() {
+		// Setting a deadline for every frame costs too much, as each is a timer. So
+		// deadlines are set a little late, and the next frame may keep the last one's.
+		by = f.since.Add(timeout)
+		if late := f.by.Sub(by); late >= 0 && late <= timeout/16 {
+			by = f.by
+		} else {
+			by = by.Add(timeout / 16)
+		}
+	}
+	if idle > 0 {
+		if silent := time.Now().Add(idle); by.IsZero() || silent.Before(by) {
+			by = silent
+		}
+	}
+	if by != f.by {
+		f.by = by
+		s.conn.SetReadDeadline(by)
+	}
+}
+
+func (f *unfinishedFrame) isOverdue(s *session) bool {
+	return !f.since.IsZero() && time.Since(f.since) >= s.srv.cfg.frameTimeout && !s.srv.isClosing()
+}
+
+// adjustExcess takes from Server.frames the memory that the next read needs beyond a
+// large buffer, or gives back what it no longer needs. If too little is left, it waits,
+// for no longer than a frame may take, or may take by default if that is not limited:
+// several may wait for what the others have.
+func (s *session) adjustExcess() error {
+	need := s.in.excess() - s.excess
+	switch {
+	case need == 0:
+		return nil
+	case need < 0:
+		s.srv.frames.give(-need)
+	case !s.srv.frames.tryTake(need):
+		defer s.endHooks()
+		ctx, cancel := context.WithTimeout(s.hookContext(), cmp.Or(s.srv.cfg.frameTimeout, DefaultFrameTimeout))
+		defer cancel()
+		switch err := s.srv.frames.take(ctx, need); {
+		case err != nil && s.srv.isClosing():
+			return ErrServerClosed
+		case err != nil:
+			return fmt.Errorf("chatroom: read message: no memory for %d bytes of a frame: %w", need, os.ErrDeadlineExceeded)
+		}
+	}
+	s.excess += need
+	return nil
+}
+
+// extendAfterWait does extendLastReads after the member's messages had to wait. A
+// member that has sent more than maxLastBytes since the first such wait gets no more
+// time.
 func (s *session) extendAfterWait() {
 	if s.maxTotal == 0 {
 		s.maxTotal = s.in.total + maxLastBytes
@@ -84,7 +161,7 @@ func (s *session) readError(err error) error {
 }
 
 // publishBuffered publishes the messages that have been read whole, and reports whether
-// that had to wait.
+// it had to wait.
 func (s *session) publishBuffered() (waited bool, err error) {
 	var batch [publishBatch][]byte
 	for {
@@ -96,18 +173,53 @@ func (s *session) publishBuffered() (waited bool, err error) {
 				break
 			}
 			n++
+			if len(s.srv.cfg.onMessage) > 0 {
+				break // each is published before the hooks see the next
+			}
 		}
 		if n > 0 {
-			s.logMessages(batch[:n])
-			batchWaited, err := s.room.publish(&s.seat, batch[:n])
+			batchWaited, err := s.publish(batch[:n])
 			if waited = waited || batchWaited; err != nil {
 				return waited, err
 			}
 		}
-		if bad != nil || n < len(batch) {
+		if bad != nil || n == 0 || n < len(batch) && len(s.srv.cfg.onMessage) == 0 {
 			return waited, bad
 		}
 	}
+}
+
+// publish asks the message hooks, and publishes messages. If there are hooks, messages
+// has one element.
+func (s *session) publish(messages [][]byte) (waited bool, err error) {
+	prefix := s.prefix
+	if len(s.srv.cfg.onMessage) > 0 {
+		body := messages[0]
+		if s.filtered == nil {
+			s.filtered = new(Message)
+		}
+		defer func() { *s.filtered = Message{} }() // or a member that falls silent would keep the body
+		*s.filtered = Message{From: s.Name, Body: body[:len(body):len(body)]}
+		err := s.runMessageHooks(s.filtered)
+		switch {
+		case errors.Is(err, ErrDrop):
+			return false, nil
+		case errors.Is(err, context.Canceled) && s.srv.isClosing():
+			return false, ErrServerClosed
+		case err != nil:
+			return false, err
+		}
+		from, limit := s.filtered.From, s.srv.cfg.maxMessage
+		if size := max(len(from), len(s.filtered.Body)); size > limit {
+			return false, fmt.Errorf("%w: %d bytes from a message hook, the limit is %d", ErrFrameTooLarge, size, limit)
+		}
+		if from != s.Name {
+			prefix = AppendFrame(nil, []byte(from))
+		}
+		messages[0] = s.filtered.Body
+	}
+	s.logMessages(messages)
+	return s.room.publish(&s.seat, prefix, messages...)
 }
 
 func (s *session) logMessages(messages [][]byte) {

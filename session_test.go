@@ -71,7 +71,8 @@ func TestNames(t *testing.T) {
 		name string
 		ok   bool
 	}{
-		{"a", true}, {"Ünïcödé 名前", true}, {strings.Repeat("x", 64), true}, {" ", true},
+		{"a", true}, {"Ünïcödé 名前", true}, {strings.Repeat("x", 64), true}, {"two words", true},
+		{" ", false}, {" a", false}, {"a\u200bb", false},
 		{"", false}, {strings.Repeat("x", 65), false}, {"a\x00b", false}, {"a\nb", false},
 		{"\x1b[2J", false}, {"a\u0085b", false}, {"a\x7f", false}, {"a\xffb", false},
 	}
@@ -81,8 +82,8 @@ func TestNames(t *testing.T) {
 			joined := 0
 			s := chatroomtest.NewServer(t,
 				chatroom.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
-				chatroom.WithOnJoin(func(chatroom.Member) { joined++ }),
-				chatroom.WithOnLeave(func(chatroom.Member, error) { joined++ }))
+				chatroom.WithOnJoin(func(context.Context, chatroom.Member) { joined++ }),
+				chatroom.WithOnLeave(func(context.Context, chatroom.Member, error) { joined++ }))
 			near, far := net.Pipe()
 			served := make(chan error, 1)
 			go func() { served <- s.ServeConn(t.Context(), far) }()

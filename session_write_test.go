@@ -64,7 +64,7 @@ func (c *lateConn) Read(p []byte) (int, error) {
 // when its join hook has returned.
 func TestLastWordsBehindAJoinHook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := chatroomtest.NewServer(t, chatroom.WithOnJoin(func(m chatroom.Member) {
+		s := chatroomtest.NewServer(t, chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) {
 			if m.Name == "goner" {
 				time.Sleep(time.Second)
 			}
@@ -158,7 +158,7 @@ func TestUnlistedBeforeItIsHungUpOn(t *testing.T) {
 func TestReadErrorNamesTheRead(t *testing.T) {
 	reasons := make(chan error, 1)
 	l := listenTCP(t)
-	newBareServer(t, l, chatroom.WithIdleTimeout(10*time.Millisecond), chatroom.WithOnLeave(func(_ chatroom.Member, reason error) { reasons <- reason }))
+	newBareServer(t, l, chatroom.WithIdleTimeout(10*time.Millisecond), chatroom.WithOnLeave(func(_ context.Context, _ chatroom.Member, reason error) { reasons <- reason }))
 	joinBare(t, l, "alice")
 	require.ErrorContains(t, receive(t, reasons, "the leave"), ": read tcp ")
 }

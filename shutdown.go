@@ -48,9 +48,12 @@ func (s *Server) Close() error {
 
 // abortAll ends all connections, and all publishing.
 func (s *Server) abortAll() {
-	s.room.endTo(roomClosed)
+	s.endLeaveCtx()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, r := range s.rooms {
+		r.endTo(roomClosed)
+	}
 	for sess := range s.sessions {
 		sess.abort(ErrServerClosed)
 	}
@@ -65,7 +68,13 @@ func (s *Server) beginEnd() (listeners []*onceCloser) {
 	if begins {
 		s.closing = true
 		close(s.ending)
-		s.room.endTo(roomEnding) // before sealed is closed
+		s.endHookCtx()
+		for _, r := range s.rooms {
+			r.endTo(roomEnding) // before sealed is closed
+		}
+		if s.emptyTimer != nil {
+			s.emptyTimer.Stop()
+		}
 	}
 	listeners = slices.Collect(maps.Keys(s.listeners))
 	var members []*session
@@ -96,7 +105,7 @@ func (s *Server) end(listeners []*onceCloser) {
 	s.reading.Wait()
 	close(s.sealed)
 	s.running.Wait()
-	s.room.sweeper.Wait() // it has nothing left to do
+	s.sweepers.Wait() // they have nothing left to do
 	closing.Wait()
 	close(s.ended)
 }

@@ -58,8 +58,8 @@ func TestNoLockAcrossIO(t *testing.T) {
 		serve   func(sticks ...string) func(bytes string) // connects so that the server blocks in those calls; the result sends
 		stalled func(name string) *chatroomtest.Raw       // a member that never reads
 	}
-	stuckHook := func(letGo chan struct{}, name string) func(chatroom.Member) {
-		return func(m chatroom.Member) {
+	stuckHook := func(letGo chan struct{}, name string) func(context.Context, chatroom.Member) {
+		return func(_ context.Context, m chatroom.Member) {
 			if m.Name == name {
 				<-letGo
 			}
@@ -148,7 +148,7 @@ func TestNoLockAcrossIO(t *testing.T) {
 				s.Server = chatroomtest.NewServer(t,
 					chatroom.WithBacklog(20_000), chatroom.WithHandshakeTimeout(-1), chatroom.WithWriteTimeout(24*time.Hour),
 					chatroom.WithOnJoin(stuckHook(letGo, "stuck on join")),
-					chatroom.WithOnLeave(func(m chatroom.Member, _ error) { stuckHook(letGo, "stuck on leave")(m) }))
+					chatroom.WithOnLeave(func(ctx context.Context, m chatroom.Member, _ error) { stuckHook(letGo, "stuck on leave")(ctx, m) }))
 				s.stalled = func(name string) *chatroomtest.Raw {
 					r := s.DialRaw()
 					r.SendFrame(name)

@@ -26,7 +26,7 @@ const (
 // scheduled to get to the next write, and what is published meanwhile makes the
 // writes to come longer.
 func (r *room) sweep() {
-	defer r.sweeper.Done()
+	defer r.sweepers.Done()
 	round := sweepRounds.Get().(*sweepRound)
 	round.unfinished.Store(false)
 	defer sweepRounds.Put(round)
@@ -56,7 +56,7 @@ func (r *room) startRound(round *sweepRound) bool {
 	case r.writers > 0:
 		r.log.Release()
 	case !round.unfinished.Load():
-		r.log.Reclaim(r.sweptTo)
+		r.log.Reclaim(min(r.sweptTo, r.history.pos()))
 	}
 	if (r.sweptTo == r.log.End() && !round.unfinished.Load()) || len(r.polled) == 0 {
 		r.sweeping = false

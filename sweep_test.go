@@ -136,7 +136,7 @@ func TestResetMetByAWrite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			reasons := make(chan error, members)
 			l := wrap(listenTCP(t))
-			s := newBareServer(t, l, chatroom.WithOnLeave(func(_ chatroom.Member, reason error) { reasons <- reason }))
+			s := newBareServer(t, l, chatroom.WithOnLeave(func(_ context.Context, _ chatroom.Member, reason error) { reasons <- reason }))
 			stop := make(chan struct{})
 			var talking sync.WaitGroup
 			t.Cleanup(func() {

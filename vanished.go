@@ -11,12 +11,12 @@ const checksPerPublish = 2
 // what is written, and tries to send it for a quarter of an hour. r.mu must be held.
 func (r *room) checkLaterLocked() {
 	switch {
-	case r.checksLeft == 0 || r.checkSet || r.checkAfter == 0 || r.state == roomClosed:
+	case r.checksLeft == 0 || r.checkSet || r.cfg.writeTimeout == 0 || r.state >= roomClosed:
 		return
 	case r.checkTimer == nil:
-		r.checkTimer = time.AfterFunc(r.checkAfter, r.checkPeers)
+		r.checkTimer = time.AfterFunc(r.cfg.writeTimeout, r.checkPeers)
 	default:
-		r.checkTimer.Reset(r.checkAfter)
+		r.checkTimer.Reset(r.cfg.writeTimeout)
 	}
 	r.checkSet = true
 	r.checksLeft--

@@ -121,7 +121,7 @@ func memoryProcess(count, duration string) error {
 	before := heap()
 	var joined sync.WaitGroup
 	joined.Add(n)
-	room := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { joined.Done() }))
+	room := chatroom.NewServer(chatroom.WithOnJoin(func(context.Context, chatroom.Member) { joined.Done() }))
 	l := chatroomtest.NewListener()
 	go func() { fmt.Fprintln(os.Stderr, "bench: server ended:", room.Serve(l)) }()
 	got := tally{reached: make(chan struct{})}
@@ -171,8 +171,9 @@ func heap() int64 {
 	return int64(m.Sys - m.HeapReleased)
 }
 
-// A tally counts the bytes that all members together have received. Want is
-// raised before more is sent, and reached tells that bytes has come up to it.
+// A tally counts the bytes that all members together have received. want is
+// raised before more is sent. reached is signalled when bytes has come up to
+// want.
 type tally struct {
 	bytes, want atomic.Int64
 	reached     chan struct{}

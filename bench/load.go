@@ -18,21 +18,21 @@ const (
 	// patience is how long a delivery may take before it counts as lost.
 	patience = 20 * time.Second
 
-	// dialers is how many connections are made at once.
+	// dialers is how many connections are made at the same time.
 	dialers = 16
 
-	// quiet is how long nothing may come for a room to be at rest.
+	// quiet is for how long nothing may arrive before a room counts as at rest.
 	quiet = 50 * time.Millisecond
 
 	// stampLen is the length of the time that a message carries, in hexadecimal.
 	stampLen = 16
 )
 
-// errStuck says that messages were not delivered for as long as patience.
+// errStuck says that nothing was delivered for as long as patience.
 var errStuck = errors.New("deliveries are missing")
 
-// A load is the members of rooms, all read by one thread, which counts what they
-// receive: no member costs more than its bytes.
+// A load is all the members of some rooms. One thread reads for all of them and
+// counts what they receive, so a member costs no more than its bytes.
 type load struct {
 	epoll   int
 	events  []unix.EpollEvent
@@ -41,11 +41,11 @@ type load struct {
 	byFD    []*member
 
 	ticker  int // file descriptor of a timer that wakes poll, or -1
-	missing int // members that have less than they should
+	missing int // members that have received less than they should
 	err     error
 
-	// stamps, unless nil, is told how long after the time that it carries each
-	// message was delivered.
+	// stamps, if not nil, is told how long each message took, from the time
+	// that it carries to its delivery.
 	stamps func(time.Duration)
 }
 
@@ -60,8 +60,8 @@ type member struct {
 	stamp   [stampLen]byte
 }
 
-// newLoad connects n members to the server at addr, and returns when each has
-// proved to be one, and how long that took.
+// newLoad connects n members to the server at addr. It returns when each has
+// proved to be a member, and reports how long that took.
 func newLoad(p *peer, addr string, n int) (*load, time.Duration, error) {
 	l, err := newEmptyLoad()
 	if err != nil {
@@ -83,7 +83,7 @@ func newEmptyLoad() (*load, error) {
 	return &load{epoll: epoll, ticker: -1, events: make([]unix.EpollEvent, 256), buf: make([]byte, 256<<10)}, nil
 }
 
-// join connects n more members, to a room of their own.
+// join connects n more members and gives them a room of their own.
 func (l *load) join(p *peer, addr string, n int) (took time.Duration, err error) {
 	start := time.Now()
 	members, err := connect(p, addr, len(l.members), n)
@@ -150,9 +150,9 @@ func (l *load) watch(m *member) error {
 	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, m.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(m.fd)})
 }
 
-// probe sends messages until each member of a room has received one, so that
-// none is still on its way in, and returns when the last of them had. The room is
-// at rest then.
+// probe sends messages until each member of a room has received one, so that no
+// member is still on its way in. It returns when the last member had its
+// message. The room is at rest then.
 func (l *load) probe(room []*member) (joined time.Time, err error) {
 	payload := make([]byte, payloadLen)
 	for i := range payload {
@@ -218,7 +218,7 @@ func (l *load) countMissing(members []*member) {
 }
 
 // await reads until no member misses anything. It returns errStuck if nothing
-// at all comes for as long as limit.
+// arrives for as long as limit.
 func (l *load) await(limit time.Duration) error {
 	last, seen := time.Now(), l.missing
 	before := l.received()
@@ -245,7 +245,7 @@ func (l *load) received() (sum int64) {
 	return sum
 }
 
-// rest reads until nothing comes any more.
+// rest reads until nothing arrives any more.
 func (l *load) rest() error {
 	for before := int64(-1); before != l.received(); {
 		before = l.received()
@@ -258,7 +258,8 @@ func (l *load) rest() error {
 	return nil
 }
 
-// verify checks, at rest, that every member has received exactly what it should.
+// verify checks that every member has received exactly what it should. The
+// rooms must be at rest.
 func (l *load) verify() error {
 	if err := l.rest(); err != nil {
 		return err
@@ -295,7 +296,8 @@ func (l *load) stopTicker() {
 	l.ticker = -1
 }
 
-// poll waits for input, no longer than limit, and reads once what has some.
+// poll waits for input, but no longer than limit, and reads once from every
+// member that has some.
 func (l *load) poll(limit time.Duration) error {
 	n, err := unix.EpollWait(l.epoll, l.events, int(max(limit, 0).Milliseconds()))
 	if err != nil && err != unix.EINTR {
@@ -379,8 +381,8 @@ func sinceStamp(stamp []byte, now time.Time) time.Duration {
 	return now.Sub(stampBase) - time.Duration(at)
 }
 
-// A closedLoop is senders of windows of messages: all send a window, and when all
-// of it is delivered they send the next.
+// A closedLoop has senders that send windows of messages. All send a window.
+// When all of it has been delivered, they send the next.
 type closedLoop struct {
 	*load
 	window  int
@@ -390,8 +392,8 @@ type closedLoop struct {
 	limit   time.Duration // how long a round waits for a delivery
 }
 
-// newClosedLoop returns the closed loop of a load. The first senders of each
-// room send.
+// newClosedLoop returns the closed loop of a load. The first members of each
+// room are its senders.
 func newClosedLoop(l *load, rooms [][]*member, senders, window int) *closedLoop {
 	loop := &closedLoop{load: l, window: window, rooms: rooms, senders: senders, limit: patience}
 	payload := make([]byte, payloadLen)
@@ -410,7 +412,7 @@ func newClosedLoop(l *load, rooms [][]*member, senders, window int) *closedLoop 
 	return loop
 }
 
-// deliveries returns how many there are in a round.
+// deliveries returns how many deliveries a round has.
 func (c *closedLoop) deliveries() int {
 	sum := 0
 	for _, room := range c.rooms {
@@ -449,8 +451,8 @@ func (c *closedLoop) round() error {
 	return c.await(c.limit)
 }
 
-// run makes rounds for as long as d, at least one, and returns how many
-// deliveries they were. It keeps the thread, so that the load is one.
+// run makes rounds for as long as d, but at least one. It returns how many
+// deliveries they were. It keeps its thread, so that the load is one thread.
 func (c *closedLoop) run(d time.Duration) (deliveries int, took time.Duration, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

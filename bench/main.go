@@ -71,8 +71,8 @@ func run() error {
 	return r.failure(*moment)
 }
 
-// measure runs everything in turn, round by round, so that what changes on the
-// machine meanwhile changes for all.
+// measure runs everything in turn, round by round, so that changes on the
+// machine affect all alike.
 func (r *results) measure(rounds int, s settings) {
 	for round := range rounds {
 		for _, sc := range r.scenarios {
@@ -101,7 +101,7 @@ func (r *results) measure(rounds int, s settings) {
 	}
 }
 
-// failure returns an error if a measurement failed and all is to be well.
+// failure returns an error if a measurement failed and strict is true.
 func (r *results) failure(strict bool) error {
 	failed := 0
 	for _, c := range r.cells {

@@ -16,28 +16,28 @@ const payloadLen = 128
 // A peer is one of the servers that are compared.
 type peer struct {
 	name   string // as in -peers and the tables
-	module string // whose version is shown; empty for what is part of this program
+	module string // the module whose version is shown; empty for a part of this program
 	how    string // how it is set up, for the notes under the tables
 
 	// serve starts the server with that many rooms and returns an address for
 	// each. It runs in a process of its own, and the server with that process.
 	serve func(rooms int) ([]string, error)
 
-	// exec, in place of serve, returns a program that serves one room and behaves
-	// as serveProcess does.
+	// exec may be set in place of serve. It returns a program that serves one
+	// room and behaves as serveProcess does.
 	exec func() *exec.Cmd
 
 	// maxMembers is how many connections the server can have; zero is any number.
 	maxMembers int
 
-	// newWire returns how one member speaks to the server.
+	// newWire returns a new member's way to speak to the server.
 	newWire func(member int) wire
 }
 
-// A wire is how one member speaks to a server.
+// A wire is the way in which one member speaks to a server.
 type wire struct {
-	// enter makes the fresh connection a member. It reads all that the server
-	// sends until then, and nothing else.
+	// enter makes a new connection a member. It reads exactly what the server
+	// sends until then.
 	enter func(nc *socket) error
 
 	// encode returns what a member sends so that the others receive payload.
@@ -47,7 +47,7 @@ type wire struct {
 	stampAt  int  // where in a delivery its payload begins
 	framed   bool // deliveries are in WebSocket frames, whose headers do not count
 	echo     bool // a sender receives its own messages as well
-	receipt  int  // bytes that a sender receives for each message it sent, besides
+	receipt  int  // bytes of the receipt that a sender gets for each of its messages
 }
 
 var peers []*peer
@@ -103,8 +103,8 @@ func peerNames() string {
 // listen returns a listener on a free port of loopback.
 func listen() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 
-// serveOne adapts a server with a single room that takes a listener and serves
-// it until the process ends.
+// serveOne adapts a server that has one room. serve serves a listener until the
+// process ends.
 func serveOne(serve func(net.Listener) error) func(int) ([]string, error) {
 	return func(rooms int) ([]string, error) {
 		if rooms != 1 {

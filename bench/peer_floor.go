@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// floorPeer is about the least that a room costs on this machine: no checks, no
-// limits, and nothing of what makes a server safe to run.
+// floorPeer is about the least that a room costs on this machine. It has no
+// checks, no limits, and nothing of what makes a server safe to run.
 var floorPeer = &peer{
 	name:    "floor",
 	how:     "part of this program: one epoll loop, which reads what all have sent, then writes all of it to each member with one system call; no checks",
@@ -22,9 +22,9 @@ var floorPeer = &peer{
 // floorHeader is the length of a frame's header in bytes.
 const floorHeader = 10
 
-// A floor takes turns: it reads once from each connection that has something to
-// read, and writes what came to each member. What a member does not take at once
-// is copied, so that nothing of a turn is left over.
+// A floor takes turns. In each, it reads once from each connection that has
+// something to read, and writes what came to each member. If a member does not
+// take everything, the rest is copied, so that nothing of a turn is left over.
 type floor struct {
 	epoll  int
 	events []unix.EpollEvent
@@ -40,7 +40,7 @@ type floorConn struct {
 	fd     int
 	name   []byte // as a frame; nil until it is there
 	unread []byte // an unfinished frame
-	unsent []byte // what was published in earlier turns; watched for room to write unless it is empty
+	unsent []byte // what was published in earlier turns; unless empty, fd is watched for room to write
 
 	ownFrom, ownTo int // which bytes of the turn it has sent itself
 }
@@ -89,10 +89,10 @@ func serveFloor(l net.Listener) error {
 	}
 }
 
-// wait returns how many events there are, once there are any. It does not tell
-// the scheduler that it waits, as a system call usually does: the runtime would
-// take the processor away after some microseconds, and its monitor would look
-// for that all the time. When the runtime wants the processor, it sends a signal.
+// wait waits until there are events, and returns how many. It makes its system
+// call without telling the scheduler. If it told it, the runtime would take the
+// processor away after some microseconds, and its monitor would look for that
+// all the time. When the runtime wants the processor, it sends a signal.
 func (f *floor) wait() (int, error) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(f.epoll),
@@ -193,8 +193,8 @@ func (f *floor) flush(c *floorConn) {
 	}
 }
 
-// write writes both parts, and returns how many bytes fd has taken: none if it
-// fails, for reading tells why.
+// write writes both parts, and returns how many bytes fd has taken. If it
+// fails, it returns 0, because reading reports the error.
 func (f *floor) write(fd int, before, after []byte) int {
 	for i, p := range [...][]byte{before, after} {
 		f.parts[i].Base = unsafe.SliceData(p)

@@ -21,8 +21,8 @@ var gorillaPeer = &peer{
 	newWire: newGorillaWire,
 }
 
-// queueLen is more messages than are under way in any scenario, so that nobody
-// who reads is hung up on.
+// queueLen is more messages than are under way in any scenario, so that no
+// member that reads is disconnected.
 const queueLen = 1024
 
 const (
@@ -129,8 +129,8 @@ func (c *gorillaConn) write() {
 	}
 }
 
-// writeJoined writes text and what is queued behind it as one WebSocket message,
-// each on a line.
+// writeJoined writes text and what is queued behind it as one WebSocket
+// message, with a line for each.
 func (c *gorillaConn) writeJoined(text []byte) error {
 	w, err := c.ws.NextWriter(websocket.TextMessage)
 	if err != nil {

@@ -65,8 +65,8 @@ func (s *process) stop() {
 	_ = s.cmd.Wait() // it was killed
 }
 
-// collect makes the server give back what memory it can, and returns what it
-// keeps, in bytes.
+// collect makes the server give back as much memory as it can. It returns how
+// many bytes the server keeps.
 func (s *process) collect() (int64, error) {
 	if _, err := fmt.Fprintln(s.in); err != nil {
 		return 0, err
@@ -109,7 +109,8 @@ func (s *process) memory(key string) (int64, error) {
 	return 0, fmt.Errorf("no %s in the status of process %d", key, s.cmd.Process.Pid)
 }
 
-// serveProcess is the other side of startServer: it serves until its input ends.
+// serveProcess is the other side of startServer. It serves until its input
+// ends.
 func serveProcess(name, rooms string) error {
 	p := findPeer(name)
 	n, err := strconv.Atoi(rooms)

@@ -27,8 +27,8 @@ type cellKey struct {
 	scenario, column, peer string
 }
 
-// A cell is one peer in one column: a list of values for each figure, or why
-// there is none.
+// A cell is one peer in one column. It has a list of values for each figure, or
+// says why there is none.
 type cell struct {
 	values [][]float64
 	failed error
@@ -80,7 +80,7 @@ func ofRounds(n int) string {
 	return fmt.Sprintf("Medians of %d interleaved rounds, with their spread.", n)
 }
 
-// glances are the figures that tell most, for one table of medians.
+// glances are the figures that say most, for one table of medians.
 var glances = []struct {
 	scenario *scenario
 	column   string
@@ -165,8 +165,8 @@ func (f figure) heading() string {
 	return f.title + ", " + f.unit
 }
 
-// writeTable writes a row for each peer. at returns what column and figure is in
-// the i-th column of the table.
+// writeTable writes a row for each peer. at returns which column and figure are
+// in the i-th column of the table.
 func (r *results) writeTable(b *strings.Builder, s *scenario, heads []string, at func(i int) (column, int)) {
 	fmt.Fprintf(b, "\n| | %s |\n|---|%s\n", strings.Join(heads, " | "), strings.Repeat("---:|", len(heads)))
 	for _, p := range r.peers {
@@ -194,7 +194,8 @@ func spread(values []float64) string {
 	return fmt.Sprintf("%s (%s–%s)", m, low, high)
 }
 
-// number formats x with three significant digits or all its whole ones.
+// number formats x with three significant digits, or with all digits before the
+// point if these are more.
 func number(x float64) string {
 	switch {
 	case math.Abs(x) >= 100:

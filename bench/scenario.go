@@ -27,7 +27,7 @@ type column struct {
 	label   string
 	members int // the most connections to one server
 	quick   bool
-	chart   string                                       // the name of its chart's file, if it has one: of the first figure
+	chart   string                                       // the file name of its chart of the first figure; empty for no chart
 	run     func(p *peer, s settings) ([]float64, error) // a value for each of the scenario's figures
 }
 
@@ -260,8 +260,8 @@ const (
 	// stalledBytes is more than the sockets of a connection hold.
 	stalledBytes = 8 << 20
 
-	// stalledLimit is how long nobody may receive anything, for a server to have
-	// stopped.
+	// stalledLimit is how long nobody may receive anything before the server
+	// counts as stopped.
 	stalledLimit = 5 * time.Second
 )
 
@@ -284,7 +284,7 @@ func runStalled(p *peer, s settings) ([]float64, error) {
 	}
 	without := alone[1]
 
-	// Few members make filling its sockets cheap.
+	// With few members, filling its sockets is cheap.
 	server, l, _, err := startRooms(p, 1, 2)
 	if err != nil {
 		return nil, err
@@ -311,8 +311,8 @@ func runStalled(p *peer, s settings) ([]float64, error) {
 	return []float64{with / without, with, float64(peak) / (1 << 20)}, err
 }
 
-// runBesideStalled returns the deliveries per second to those who read, beside a
-// member that does not.
+// runBesideStalled returns how many deliveries per second the members that read
+// receive, beside one that does not.
 func runBesideStalled(p *peer, s settings, server *process, l *load) (float64, error) {
 	fill := newClosedLoop(l, [][]*member{l.members}, 1, 64)
 	fill.limit = stalledLimit

@@ -22,8 +22,8 @@ type socket struct{ fd int }
 
 var _ io.ReadWriter = (*socket)(nil)
 
-// dial connects to addr. A receive buffer of rcvbuf bytes is asked for, unless
-// that is zero.
+// dial connects to addr. Unless rcvbuf is zero, it asks for a receive buffer of
+// that many bytes.
 func dial(addr string, rcvbuf int) (*socket, error) {
 	ap, err := netip.ParseAddrPort(addr)
 	if err != nil {
@@ -146,8 +146,8 @@ type frameSkipper struct {
 	skip   bool
 }
 
-// next returns the part of the first payload in p, which may be empty, and what
-// follows it.
+// next returns the part of the first payload that is in p, which may be empty,
+// and what follows it.
 func (f *frameSkipper) next(p []byte) (payload, rest []byte) {
 	for f.left == 0 {
 		if len(p) == 0 {

@@ -202,7 +202,7 @@ func TestJoinFailuresShowTheHook(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
 			failure := failureOf(t, func(tb testing.TB) {
-				chatroomtest.NewServer(tb, chatroom.WithOnJoin(func(chatroom.Member) {
+				chatroomtest.NewServer(tb, chatroom.WithOnJoin(func(context.Context, chatroom.Member) {
 					if !stuck {
 						panic("boo")
 					}
@@ -232,7 +232,7 @@ func TestCleanupFindsWhatIsLeft(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				release := make(chan struct{})
 				failure := failureOf(t, func(tb testing.TB) {
-					s := chatroomtest.NewServer(tb, chatroom.WithOnLeave(func(m chatroom.Member, _ error) {
+					s := chatroomtest.NewServer(tb, chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, _ error) {
 						if m.Name == stuck {
 							<-release
 						}
@@ -363,7 +363,7 @@ func TestHalfFramesAndCuts(t *testing.T) {
 func TestJoinReadsAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s *chatroomtest.Server
-		s = chatroomtest.NewServer(t, chatroom.WithOnJoin(func(chatroom.Member) {
+		s = chatroomtest.NewServer(t, chatroom.WithOnJoin(func(context.Context, chatroom.Member) {
 			for i := range 3 {
 				assert.NoError(t, s.Broadcast(context.Background(), "host", fmt.Append(nil, i)))
 			}

@@ -54,7 +54,7 @@
 //
 //	What do my hooks do?                        NewServer, Join, Want
 //	... over my own listener?                   NewServerOn
-//	... when they need the server itself?       WithServer
+//	... in other rooms?                         JoinRoom
 //	... when a client is refused?               Refusal
 //	... an hour later?                          a synctest bubble
 //	... when a client hangs, is slow, is cut?   DialLink and JoinConn; Cut
@@ -77,8 +77,7 @@
 //	link.CutAfter(12)            // her next message is cut behind two bytes of its text
 //
 // What is set on an end is about what that end writes; the server's end is the Peer.
-// [Reset] ends any connection without a goodbye. [Pipe] is a [net.Pipe] with addresses
-// and the errors of the net package.
+// [Reset] ends any connection without a goodbye.
 //
 // # Scripts
 //

@@ -22,27 +22,37 @@ left bob: timeout
 members alice
 `)}}
 
-func TestStories(t *testing.T) {
-	chatroomtest.RunScripts(t, stories, "*.txt", chatroom.WithIdleTimeout(time.Hour))
+func anHour(testing.TB) []chatroom.ServerOption {
+	return []chatroom.ServerOption{chatroom.WithIdleTimeout(time.Hour)}
 }
 
-// The program's hooks need the server, which the stories make.
+func TestStories(t *testing.T) {
+	chatroomtest.RunScripts(t, stories, "*.txt", anHour)
+}
+
+// A program's hooks, and what they keep for each story.
 func TestStoriesWithAHost(t *testing.T) {
-	var room *chatroom.Server
 	chatroomtest.RunScripts(t, fstest.MapFS{"host.txt": {Data: []byte(`
-join alice
+option unique-names true
+join alice in red
 alice< host: welcome, alice
-join bob
+join bob in red
 alice,bob< host: welcome, bob
-`)}}, "*.txt",
-		chatroomtest.WithServer(func(s *chatroom.Server) { room = s }),
-		chatroom.WithOnJoin(func(m chatroom.Member) {
-			_ = room.Broadcast(context.Background(), "host", []byte("welcome, "+m.Name))
-		}))
+refused other as alice in red: name taken
+tell bob as host: be nice
+bob< host: be nice
+kick bob: was not nice
+left bob: kicked
+members in red alice
+`)}}, "*.txt", func(testing.TB) []chatroom.ServerOption {
+		return []chatroom.ServerOption{chatroom.WithOnJoin(func(ctx context.Context, m chatroom.Member) {
+			_ = m.Room().Broadcast(ctx, "host", []byte("welcome, "+m.Name))
+		})}
+	})
 }
 
 func ExampleRunScripts() {
 	_ = func(t *testing.T) { // in a test, as TestStories above
-		chatroomtest.RunScripts(t, stories, "*.txt", chatroom.WithIdleTimeout(time.Hour))
+		chatroomtest.RunScripts(t, stories, "*.txt", anHour)
 	}
 }

@@ -33,10 +33,10 @@ func ExampleNewServer() {
 	run(func(t *testing.T) {
 		var s *chatroomtest.Server
 		s = chatroomtest.NewServer(t,
-			chatroom.WithOnJoin(func(m chatroom.Member) {
+			chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) {
 				_ = s.Broadcast(context.Background(), "host", []byte("welcome, "+m.Name))
 			}),
-			chatroom.WithOnLeave(func(m chatroom.Member, reason error) {
+			chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, reason error) {
 				_ = s.Broadcast(context.Background(), "host", []byte(m.Name+" has left"))
 			}))
 		alice := s.Join("alice")

@@ -35,3 +35,6 @@ var ParseWire = parseWire
 
 // RunScript is runScript, for scripts that are to fail.
 var RunScript = runScript
+
+// Pipe returns the two ends of a connection of NewListener's.
+func Pipe() (a, b net.Conn) { return newPipe(Addr(network+":a"), Addr(network+":b")) }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// lineSteps is into how many steps a line of limited rate divides a second, if that
-// leaves a byte for each.
+// lineSteps is how many steps a second a line of limited rate delivers in, unless a
+// step would be less than a byte.
 const lineSteps = 100
 
 // A flow is one direction of a [Link].
@@ -21,12 +21,12 @@ type flow struct {
 
 	// mu guards the fields below. Nobody holds it while waiting.
 	mu      sync.Mutex
-	changed sync.Cond // of any of them, or the time
+	changed sync.Cond // signalled when a field below changes, or at a set time
 
 	queue  []piece     // written and not read, in order
 	held   int         // how many bytes are in queue
 	freeAt time.Time   // when the line has sent all that was written
-	wake   *time.Timer // broadcasts when something arrives; nil until it was needed
+	wake   *time.Timer // broadcasts when something arrives; nil until first needed
 
 	// The line.
 	latency time.Duration
@@ -37,9 +37,9 @@ type flow struct {
 	readsStalled, writesStalled bool
 
 	writing bool      // a write is under way; others wait for their turn
-	ended   bool      // nothing more is written: the end is behind the last byte
+	ended   bool      // nothing more is written; the end follows the last byte
 	endAt   time.Time // when the end arrives
-	readErr error     // what reads return, whatever is held
+	readErr error     // what reads return, even if bytes are held
 	sendErr error     // what writes return
 
 	readBy, writeBy deadline
@@ -50,7 +50,7 @@ type piece struct {
 	b     []byte
 	taken int       // bytes that were read
 	at    time.Time // when the first of them begins to arrive
-	rate  int       // as that of the line was
+	rate  int       // the line's, when it was written
 }
 
 func newFlow(size int) *flow {
@@ -65,7 +65,7 @@ func newFlow(size int) *flow {
 	return f
 }
 
-// set changes fields of the flow's.
+// set changes fields of the flow, and wakes all who wait.
 func (f *flow) set(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,7 +111,7 @@ func (f *flow) takeLocked(p []byte, now time.Time) (n int) {
 		if first.taken += m; first.taken < len(first.b) {
 			break
 		}
-		f.queue[0] = piece{} // whose bytes are garbage now
+		f.queue[0] = piece{} // so that its bytes can be freed
 		f.queue = f.queue[1:]
 	}
 	if f.held -= n; n > 0 {
@@ -167,7 +167,7 @@ func (f *flow) wakeLocked(now time.Time) {
 	}
 }
 
-// write writes p, and reports whether the line is to be cut behind what was written.
+// write writes p. cut reports whether the caller has to cut the line behind it.
 func (f *flow) write(p []byte) (n int, cut bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -225,8 +225,8 @@ func (f *flow) writeErrLocked() error {
 	return f.sendErr
 }
 
-// endWriter ends the flow behind what was written. Writes return err. It reports
-// false if the writing end was closed before.
+// endWriter ends the flow behind what was written, and makes writes return err. It
+// returns false if the writing end was closed before.
 func (f *flow) endWriter(err error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -252,7 +252,7 @@ func (f *flow) endLocked() {
 	f.endAt = f.endAt.Add(f.latency)
 }
 
-// breakReads makes reads return err, whatever is held.
+// breakReads drops what is held, and makes reads return err.
 func (f *flow) breakReads(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -262,7 +262,7 @@ func (f *flow) breakReads(err error) {
 	}
 }
 
-// endReader closes the reading end: reads return readErr, and writes sendErr.
+// endReader closes the reading end: reads then return readErr, and writes sendErr.
 func (f *flow) endReader(readErr, sendErr error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -283,7 +283,7 @@ func (f *flow) dropLocked() {
 	f.changed.Broadcast()
 }
 
-// endWrites ends the flow behind what was written, and keeps the end open.
+// endWrites ends the flow behind what was written. The writing end stays open.
 func (f *flow) endWrites() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -293,7 +293,7 @@ func (f *flow) endWrites() error {
 		f.endLocked()
 		f.changed.Broadcast()
 		return nil
-	case syscall.EPIPE: // there is nobody to tell, or it has been told
+	case syscall.EPIPE: // the reader has closed, or has been told
 		return nil
 	}
 	return f.sendErr

@@ -10,22 +10,22 @@ import (
 // defaultLinkSize is how many bytes a link holds in each direction by default.
 const defaultLinkSize = 64 << 10
 
-// A Link is one end of a connection in memory that holds bytes, as one over TCP
-// does, and of which the line can be made bad: stalled, slow, far, sliced or cut.
+// A Link is one end of a connection in memory. It holds bytes as a TCP connection
+// does, and its line can be made bad: stalled, slow, far, sliced or cut.
 //
-// What is set on an end is about what that end writes, or about its own reads; for
-// the other direction set it on [Link.Peer]. It may be set at any time, and holds for
-// what is written from then on.
+// A setting concerns what this end writes, or its own reads; for the other
+// direction use [Link.Peer]. It may be set at any time, and holds for what is
+// written from then on.
 //
-// All methods are safe for concurrent use, and concurrent writes come out one after
-// the other. Waiting is durably blocking in a [testing/synctest] bubble, in which all
-// of it is exact: a link waits for nothing but its peer and timers. A write that
-// meets its deadline returns how much went out, and the next continues there.
+// All methods are safe for concurrent use, and concurrent writes go out one after
+// the other. A link waits for its peer and timers only, so in a [testing/synctest]
+// bubble it blocks durably and its times are exact. A write that meets its deadline
+// returns how much went out, and the next write continues there.
 //
-// Errors match [net.ErrClosed] after an end's own Close, [os.ErrDeadlineExceeded] at
-// a deadline and, after the other end's Close, [syscall.EPIPE] for writes and, behind
-// all that was written, [io.EOF] for reads. What is unread at an end that closes is
-// dropped, of which the other end is not told.
+// After an end's own Close, errors match [net.ErrClosed]; at a deadline, they match
+// [os.ErrDeadlineExceeded]. After the other end's Close, writes match
+// [syscall.EPIPE], and reads return what was written and then [io.EOF]. What an end
+// has not read when it closes is dropped, and the other end is not told.
 type Link struct {
 	in, out       *flow
 	local, remote net.Addr
@@ -34,10 +34,10 @@ type Link struct {
 
 var _ net.Conn = (*Link)(nil)
 
-// NewLink returns the two ends of a connection that holds up to size bytes in each
-// direction, those under way included: a write waits for what does not fit. Zero is
-// the default of 64 KiB, negative is no limit. The ends belong to the caller, who
-// closes both; their addresses are the [Addr] "pipe:a" and "pipe:b".
+// NewLink returns the two ends of a connection. It holds up to size bytes in each
+// direction, those under way included; a write waits until what is left fits. Zero
+// is the default of 64 KiB, negative is no limit. The caller owns and closes both
+// ends. Their addresses are the [Addr] "pipe:a" and "pipe:b".
 func NewLink(size int) (a, b *Link) {
 	return newLink(size, Addr(network+":a"), Addr(network+":b"))
 }
@@ -53,31 +53,30 @@ func newLink(size int, nearAddr, farAddr net.Addr) (near, far *Link) {
 // Peer returns the other end.
 func (l *Link) Peer() *Link { return l.peer }
 
-// SetLatency sets how long each byte that this end writes takes to arrive, and so
-// does the end of the stream. The writer does not wait for it. Zero and negative are
-// no latency.
+// SetLatency sets how long each byte that this end writes takes to arrive, and how
+// long the end of the stream takes. Writes do not wait for it. Zero and negative
+// are no latency.
 func (l *Link) SetLatency(d time.Duration) {
 	l.out.set(func() { l.out.latency = max(d, 0) })
 }
 
-// SetRate sets how many bytes that this end writes arrive each second, a hundredth
-// of a second's worth at a time. The writer waits only for the link to have room.
-// Zero and negative are no limit.
+// SetRate sets how many bytes that this end writes arrive per second. They arrive a
+// hundredth of that at a time. A write waits only for room in the link. Zero and
+// negative are no limit.
 func (l *Link) SetRate(bytesPerSecond int) {
 	l.out.set(func() { l.out.rate = max(bytesPerSecond, 0) })
 }
 
-// SetSlice cuts what this end writes into slices: a read of the peer's returns at
-// most n bytes, so that with 1 every header is cut at every byte. Zero and negative
-// are no limit.
+// SetSlice makes each of the peer's reads return at most n bytes, so that 1 cuts
+// every header at every byte. Zero and negative are no limit.
 func (l *Link) SetSlice(n int) {
 	l.out.set(func() { l.out.slice = max(n, 0) })
 }
 
-// CutAfter cuts the connection once this end has written n more bytes, in any frame
-// and at any byte: the peer reads exactly these, then [io.EOF]. A write that goes
-// beyond returns how much went out; from then on this end's reads and writes match
-// [syscall.ECONNRESET]. With zero the connection is cut at once. Negative is never.
+// CutAfter cuts the connection when this end has written n more bytes, even inside
+// a frame. The peer reads exactly these, then [io.EOF]. A write that goes beyond
+// returns how much went out. From then on, this end's reads and writes match
+// [syscall.ECONNRESET]. Zero cuts immediately, negative never.
 func (l *Link) CutAfter(n int64) {
 	l.out.set(func() { l.out.left = max(n, -1) })
 	if n == 0 {
@@ -90,24 +89,23 @@ func (l *Link) cut() {
 	l.in.endReader(syscall.ECONNRESET, syscall.EPIPE)
 }
 
-// StallReads stops this end's reads, as a peer that hangs does. When it returns, no
-// read takes anything until [Link.ResumeReads]; the end of the connection is not
-// noticed either. Reads that wait still end with their deadlines, with Close and with
-// [Reset].
+// StallReads stops this end's reads, as a peer that hangs does. After it has
+// returned, no read takes anything or notices the connection's end until
+// [Link.ResumeReads]. Deadlines, Close and [Reset] still end reads that wait.
 func (l *Link) StallReads() { l.in.set(func() { l.in.readsStalled = true }) }
 
 // ResumeReads lets reads go on.
 func (l *Link) ResumeReads() { l.in.set(func() { l.in.readsStalled = false }) }
 
-// StallWrites stops this end's writes. When it returns, no write passes anything on
-// until [Link.ResumeWrites]; one that was under way waits with the rest. Writes that
-// wait still end with their deadlines, with Close and with [Reset].
+// StallWrites stops this end's writes. After it has returned, no write passes
+// anything on until [Link.ResumeWrites], not even one under way. Deadlines, Close
+// and [Reset] still end writes that wait.
 func (l *Link) StallWrites() { l.out.set(func() { l.out.writesStalled = true }) }
 
 // ResumeWrites lets writes go on.
 func (l *Link) ResumeWrites() { l.out.set(func() { l.out.writesStalled = false }) }
 
-// Read returns what has arrived, and waits for at least a byte of it.
+// Read waits until at least one byte has arrived, and returns what has arrived.
 func (l *Link) Read(p []byte) (int, error) {
 	n, err := l.in.read(p)
 	return n, opError("read", l, err)
@@ -138,7 +136,7 @@ func (l *Link) Close() error {
 	return nil
 }
 
-// reset ends the connection so that the other end finds it reset, at once.
+// reset ends the connection. The other end finds it reset without delay.
 func (l *Link) reset() error {
 	if !l.out.endWriter(net.ErrClosed) {
 		return opError("close", l, net.ErrClosed)

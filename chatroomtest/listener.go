@@ -22,10 +22,10 @@ type Listener struct {
 
 var _ net.Listener = (*Listener)(nil)
 
-// NewListener returns a listener that nobody has dialed yet. Its connections are
-// those of [Pipe]: they have no buffer, so that what is written has been read, and
-// cannot end one direction alone, so that package chatroom says no goodbyes on them,
-// for which it would wait.
+// NewListener returns a listener that nobody has dialed yet. Its connections are those
+// of [net.Pipe] with addresses, resets and the net package's errors. They have no buffer,
+// so that what is written has been read, and cannot end one direction alone, so that
+// package chatroom says no goodbyes on them, for which it would wait.
 func NewListener() *Listener {
 	return newListener(func(near, far net.Addr) (net.Conn, net.Conn) { return newPipe(near, far) })
 }

@@ -24,20 +24,10 @@ func (Addr) Network() string { return network }
 // String returns the address.
 func (a Addr) String() string { return string(a) }
 
-// Pipe returns the two ends of a [net.Pipe] with addresses, with the errors of the
-// net package's connections, and with an end for [Reset]. There is no buffer: a
-// write waits until all of it is read. The ends belong to the caller, who closes
-// both; their addresses are the [Addr] "pipe:a" and "pipe:b".
-//
-// All methods are safe for concurrent use, and concurrent writes come out one after
-// the other. Waiting is durably blocking in a [testing/synctest] bubble. A write
-// that meets its deadline returns how much went out.
-//
-// Errors match [net.ErrClosed] after an end's own Close, [os.ErrDeadlineExceeded] at
-// a deadline and, after the other end's Close, [syscall.EPIPE] for writes and
-// [io.EOF] for reads.
-func Pipe() (a, b net.Conn) { return newPipe(Addr(network+":a"), Addr(network+":b")) }
-
+// newPipe returns the two ends of a [net.Pipe] with addresses, with the errors of the net
+// package's connections, and with an end for [Reset]. There is no buffer: a write waits
+// until all of it is read. Waiting is durably blocking in a bubble, and concurrent writes
+// come out one after the other.
 func newPipe(nearAddr, farAddr net.Addr) (near, far *pipe) {
 	a, b := net.Pipe()
 	near = &pipe{Conn: a, local: nearAddr, remote: farAddr, turn: make(chan struct{}, 1)}

@@ -25,8 +25,8 @@ import (
 //	leave alice
 //	members bob
 //
-// Each story has a server of its own, with opts and the story's options, in a
-// [testing/synctest] bubble: an hour of sleep takes no time. A line is over when
+// Each story has a server of its own, with what options returns for it, unless that is
+// nil, and the story's options, in a [testing/synctest] bubble: an hour of sleep takes no time. A line is over when
 // everything that follows from it has happened.
 //
 // The first line that does not hold fails the subtest with file and line, what was
@@ -40,19 +40,23 @@ import (
 // # Acts
 //
 //	option NAME VALUE                set an option; options come before all other acts
-//	join ID... [as NAME]             connect, and join under the name ID or NAME
+//	join ID... [as NAME] [in ROOM]   connect, and join under the name ID or NAME
 //	connect ID...                    connect, and send nothing
 //	leave ID... [mid-frame]          close the connection (goodbye), or after half a frame
 //	cut ID... [mid-frame]            reset the connection (reset), or after half a frame
 //	stall ID...                      stop reading
 //	resume ID...                     read again
-//	broadcast NAME: BODY             the server sends a message as NAME
+//	broadcast NAME [in ROOM]: BODY   the program sends a message as NAME, to all rooms or one
+//	tell ID... as NAME: BODY         the program sends a message to these alone
+//	kick ID...: BODY                 the program throws them out, for this reason
 //	sleep DURATION                   let time pass, such as 1h30m
 //	shutdown                         begin the server's graceful end
 //	close                            end the server at once
-//	members [NAME...]                expect these in the room, in the order of joining
+//	members in ROOM [NAME...]        expect these in the room, in the order of joining
+//	members [NAME...]                the same of all rooms
 //	left ID...: REASON               expect that the connection has ended, and why
-//	refused ID... [as NAME]: REASON  the same; a new ID tries to join first
+//	refused ID... [as NAME] [in ROOM]: REASON
+//	                                 the same; a new ID tries to join first
 //	ID,ID...: BODY                   each sends a message
 //	ID,ID... sends "BYTES"           each sends bytes as they are
 //	ID,ID...< NAME: BODY             expect that each receives this message next
@@ -68,14 +72,15 @@ import (
 // BODY that begins or ends with a space, and for an ID or NAME that has a space, a
 // comma, a colon or a "<". Blank lines, and lines that begin with #, are skipped.
 //
-// A REASON is goodbye, half a frame, reset, bad header, too large, name rejected,
-// slow consumer, timeout or server closed, or, in double quotes, a part of the
-// error's text.
+// A REASON is goodbye, half a frame, reset, bad header, too large, name rejected, name
+// taken, room full, kicked, slow consumer, timeout or server closed, or, in double
+// quotes, a part of the error's text.
 //
-// The options are idle-timeout, handshake-timeout and write-timeout, with a
-// DURATION, and max-message and backlog, in bytes. Zero and negative mean what
-// they mean to [chatroom.NewServer].
-func RunScripts(t *testing.T, fsys fs.FS, pattern string, opts ...chatroom.ServerOption) {
+// The options are idle-timeout, handshake-timeout, write-timeout and frame-timeout, with
+// a DURATION, max-message and backlog, in bytes, history and max-members, a number, and
+// unique-names, true or false. Zero and negative mean what they mean to
+// [chatroom.NewServer].
+func RunScripts(t *testing.T, fsys fs.FS, pattern string, options func(tb testing.TB) []chatroom.ServerOption) {
 	t.Helper()
 	names, err := fs.Glob(fsys, pattern)
 	if err != nil {
@@ -95,7 +100,13 @@ func RunScripts(t *testing.T, fsys fs.FS, pattern string, opts ...chatroom.Serve
 					t.Logf("run it again:\n\n\t%s\n\n", rerun(t.Name()))
 				}
 			})
-			synctest.Test(t, func(t *testing.T) { runScript(t, name, string(text), opts...) })
+			synctest.Test(t, func(t *testing.T) {
+				var opts []chatroom.ServerOption
+				if options != nil {
+					opts = options(t)
+				}
+				runScript(t, name, string(text), opts...)
+			})
 		})
 	}
 }

@@ -22,7 +22,9 @@ type act struct {
 	// What the line says. Each form has some of it.
 	ids      []string // of connections
 	names    []string // of members
-	body     string   // a message, bytes or the value of an option
+	room     string
+	inRoom   bool   // whether a room is named
+	body     string // a message, bytes or the value of an option
 	reason   string
 	midFrame bool
 	duration time.Duration
@@ -48,19 +50,22 @@ type form struct {
 var forms = sync.OnceValue(func() []form {
 	return []form{
 		newForm("option NAME VALUE", nil),
-		newForm("join ID... [as NAME]", (*scriptRun).join),
+		newForm("join ID... [as NAME] [in ROOM]", (*scriptRun).join),
 		newForm("connect ID...", (*scriptRun).connectAll),
 		newForm("leave ID... [mid-frame]", each((*scriptRun).leave)),
 		newForm("cut ID... [mid-frame]", each((*scriptRun).cut)),
 		newForm("stall ID...", each((*scriptRun).stall)),
 		newForm("resume ID...", each((*scriptRun).resume)),
-		newForm("broadcast NAME: BODY", (*scriptRun).broadcast),
+		newForm("broadcast NAME [in ROOM]: BODY", (*scriptRun).broadcast),
+		newForm("tell ID... as NAME: BODY", each((*scriptRun).tell)),
+		newForm("kick ID...: BODY", each((*scriptRun).kick)),
 		newForm("sleep DURATION", (*scriptRun).sleep),
 		newForm("shutdown", (*scriptRun).shutdown),
 		newForm("close", (*scriptRun).close),
+		newForm("members in ROOM [NAME...]", (*scriptRun).wantMembers),
 		newForm("members [NAME...]", (*scriptRun).wantMembers),
 		newForm("left ID...: REASON", each((*scriptRun).wantLeft)),
-		newForm("refused ID... [as NAME]: REASON", (*scriptRun).wantRefused),
+		newForm("refused ID... [as NAME] [in ROOM]: REASON", (*scriptRun).wantRefused),
 
 		newForm("ID,ID...: BODY", each((*scriptRun).say)),
 		newForm(`ID,ID... sends "BYTES"`, each((*scriptRun).sendBytes)),
@@ -78,6 +83,8 @@ var notation = strings.NewReplacer(
 	"ID...", `(?P<ids>WORD( +WORD)*?)`,
 	" [NAME...]", `(?P<names>( +WORD)*)`,
 	" [as NAME]", `( +as +(?P<names>WORD))?`,
+	" [in ROOM]", `( +in +(?P<room>WORD))?`,
+	"ROOM", `(?P<room>WORD)`,
 	" [mid-frame]", `(?P<midFrame> +mid-frame)?`,
 	"NAME", `(?P<names>WORD)`,
 	"BODY", `(?P<body>.*)`,
@@ -150,6 +157,9 @@ func (a *act) fill(group, text string) (err error) {
 		a.ids, err = unquoteWords(text)
 	case "names":
 		a.names, err = unquoteWords(text)
+	case "room":
+		a.room, err = unquote(text)
+		a.inRoom = text != ""
 	case "body":
 		a.body, err = unquote(text)
 		if text == "" {
@@ -200,7 +210,16 @@ var scriptOptions = map[string]func(value string) (chatroom.ServerOption, error)
 	"handshake-timeout": optionOf(time.ParseDuration, chatroom.WithHandshakeTimeout),
 	"write-timeout":     optionOf(time.ParseDuration, chatroom.WithWriteTimeout),
 	"backlog":           optionOf(strconv.Atoi, chatroom.WithBacklog),
-	"max-message":       optionOf(strconv.Atoi, func(n int) chatroom.ServerOption { return chatroom.WithMaxMessage(n) }),
+	"frame-timeout":     optionOf(time.ParseDuration, chatroom.WithFrameTimeout),
+	"history":           optionOf(strconv.Atoi, chatroom.WithHistory),
+	"max-members":       optionOf(strconv.Atoi, chatroom.WithMaxMembers),
+	"unique-names": optionOf(strconv.ParseBool, func(unique bool) chatroom.ServerOption {
+		if unique {
+			return chatroom.WithUniqueNames()
+		}
+		return chatroom.WithHistory(0) // the default
+	}),
+	"max-message": optionOf(strconv.Atoi, func(n int) chatroom.ServerOption { return chatroom.WithMaxMessage(n) }),
 }
 
 func optionOf[T any](parse func(string) (T, error), with func(T) chatroom.ServerOption) func(string) (chatroom.ServerOption, error) {

@@ -29,9 +29,10 @@ type scriptPeer struct {
 	reason error // why it ended; valid when done is closed
 
 	// The test's goroutine owns the fields below.
-	told    bool          // a line has said that the connection ends
-	endedAt int           // the line of the act by which the server's half had ended, or 0
-	written chan struct{} // closed when all that was sent is written, or cannot be
+	member  chatroom.Member // once it is let in
+	told    bool            // a line has said that the connection ends
+	endedAt int             // the line of the act by which the server's half had ended, or 0
+	written chan struct{}   // closed when all that was sent is written, or cannot be
 
 	// mu guards the fields below.
 	mu      sync.Mutex
@@ -178,7 +179,10 @@ var scriptReasons = []scriptReason{
 	{"goodbye", nil},
 	{"slow consumer", chatroom.ErrSlowConsumer}, // also a timeout
 	{"server closed", chatroom.ErrServerClosed},
+	{"kicked", chatroom.ErrKicked},
 	{"name rejected", chatroom.ErrNameRejected},
+	{"name taken", chatroom.ErrNameTaken},
+	{"room full", chatroom.ErrRoomFull},
 	{"bad header", chatroom.ErrBadHeader},
 	{"too large", chatroom.ErrFrameTooLarge},
 	{"timeout", os.ErrDeadlineExceeded},

@@ -88,7 +88,9 @@ func each(do func(*scriptRun, act, *scriptPeer)) func(*scriptRun, act) {
 
 func (r *scriptRun) join(a act) {
 	for _, id := range a.ids {
-		if p := r.connect(id); !r.letIn(p, a.nameOf(id)) {
+		p := r.connect(id)
+		r.s.askForRoom(p.nc.LocalAddr(), a.room)
+		if !r.letIn(p, a.nameOf(id)) {
 			r.differs(p, quoteWord(id)+" let in")
 		}
 	}
@@ -123,7 +125,8 @@ func (r *scriptRun) letIn(p *scriptPeer, name string) bool {
 	defer cancel()
 	for {
 		changed := r.s.change()
-		if _, ok := r.s.claimJoin(name, p.nc.LocalAddr()); ok {
+		if m, ok := r.s.claimJoin(name, p.nc.LocalAddr()); ok {
+			p.member = m
 			return true
 		}
 		select {
@@ -155,10 +158,22 @@ func (r *scriptRun) stall(_ act, p *scriptPeer)  { p.stall() }
 func (r *scriptRun) resume(_ act, p *scriptPeer) { p.resume() }
 
 func (r *scriptRun) broadcast(a act) {
-	if err := r.s.Broadcast(context.Background(), a.names[0], []byte(a.body)); err != nil {
+	send := r.s.Broadcast
+	if a.inRoom {
+		send = r.s.Room(a.room).Broadcast
+	}
+	if err := send(context.Background(), a.names[0], []byte(a.body)); err != nil {
 		r.fail("broadcast: %v", err)
 	}
 }
+
+func (r *scriptRun) tell(a act, p *scriptPeer) {
+	if err := p.member.Send(context.Background(), a.names[0], []byte(a.body)); err != nil {
+		r.fail("tell %s: %v", quoteWord(p.id), err)
+	}
+}
+
+func (r *scriptRun) kick(a act, p *scriptPeer) { p.member.Kick(errors.New(a.body)) }
 
 func (r *scriptRun) sleep(a act) { time.Sleep(a.duration) }
 
@@ -174,7 +189,11 @@ func (r *scriptRun) close(act) {
 
 func (r *scriptRun) wantMembers(a act) {
 	sameName := func(m chatroom.Member, name string) bool { return m.Name == name }
-	if !slices.EqualFunc(r.s.Members(), a.names, sameName) {
+	members := r.s.Members()
+	if a.inRoom {
+		members = r.s.Room(a.room).Members()
+	}
+	if !slices.EqualFunc(members, a.names, sameName) {
 		r.fail("want members %s", quoted(a.names))
 	}
 }
@@ -194,6 +213,7 @@ func (r *scriptRun) wantRefused(a act) {
 		p := r.peers[id]
 		if p == nil || p.told && p.gone() {
 			p = r.connect(id)
+			r.s.askForRoom(p.nc.LocalAddr(), a.room)
 			if r.letIn(p, a.nameOf(id)) {
 				r.fail("want %s refused, but it is let in", quoteWord(id))
 			}

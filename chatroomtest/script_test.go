@@ -38,7 +38,7 @@ func TestScriptFailuresReadWell(t *testing.T) {
 		{"owed to one who is stalled", "join alice bob\nstall bob\nalice: hi", `s.txt:3: nobody expected what came: bob< alice: "hi"`},
 		{"an end", "join alice\nalice sends \"0123456789\"\nalice: bye\nalice sends \"x         \"", `s.txt:2: nobody expected the end of alice: too large (chatroom: frame too large: header "0123456789" announces 123456789 bytes, the limit is 1048576)`},
 
-		{"unknown act", "jion alice", `s.txt:1: unknown act "jion alice"; did you mean join ID... [as NAME]?`},
+		{"unknown act", "jion alice", `s.txt:1: unknown act "jion alice"; did you mean join ID... [as NAME] [in ROOM]?`},
 		{"unknown act of somebody", "\nalice sendz \"x\"", `s.txt:2: unknown act "alice sendz \"x\""; did you mean ID,ID... sends "BYTES"?`},
 		{"nothing known", "alice waves", `s.txt:1: unknown act "alice waves"`},
 		{"verb second", "alice cut", `s.txt:1: unknown act "alice cut"; did you mean cut ID... [mid-frame]?`},
@@ -47,8 +47,8 @@ func TestScriptFailuresReadWell(t *testing.T) {
 		{"too much", "shutdown now", `s.txt:1: unknown act "shutdown now"; did you mean shutdown?`},
 		{"no body", "alice:", `s.txt:1: no BODY (an empty one is ""); want ID,ID...: BODY`},
 		{"no end", `alice: "hi`, `s.txt:1: "hi is not a quoted string; want ID,ID...: BODY`},
-		{"no string", `join "\q"`, `s.txt:1: "\q" is not a quoted string; want join ID... [as NAME]`},
-		{"unknown option", "option idletimeout 1h", `s.txt:1: unknown option "idletimeout"; there are backlog, handshake-timeout, idle-timeout, max-message, write-timeout`},
+		{"no string", `join "\q"`, `s.txt:1: "\q" is not a quoted string; want join ID... [as NAME] [in ROOM]`},
+		{"unknown option", "option idletimeout 1h", `s.txt:1: unknown option "idletimeout"; there are backlog, frame-timeout, handshake-timeout, history, idle-timeout, max-members, max-message, unique-names, write-timeout`},
 		{"no option's value", "option backlog 1h", `s.txt:1: strconv.Atoi: parsing "1h": invalid syntax`},
 		{"late option", "join alice\noption backlog 1", `s.txt:2: options come before all other acts`},
 		{"no duration", "sleep long", `s.txt:1: time: invalid duration "long"; want sleep DURATION`},
@@ -87,5 +87,7 @@ func TestScriptForms(t *testing.T) {
 func TestRunScripts(t *testing.T) {
 	chatroomtest.RunScripts(t, fstest.MapFS{
 		"rooms/limit.txt": {Data: []byte("join alice\nalice sends \"17        \"\nleft alice: \"limit is 16\"\n")},
-	}, "rooms/*.txt", chatroom.WithMaxMessage(16))
+	}, "rooms/*.txt", func(testing.TB) []chatroom.ServerOption {
+		return []chatroom.ServerOption{chatroom.WithMaxMessage(16)}
+	})
 }

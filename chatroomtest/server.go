@@ -43,6 +43,7 @@ type Server struct {
 	left    []leave           // told by the leave hook
 	here    []chatroom.Member // told by the join hook and not yet by the leave hook
 	ended   map[string]error  // what ServeConn returned, by the remote address
+	rooms   map[string]string // for which room who connects from an address asks
 	changed chan struct{}     // closed and replaced when any of them changes
 }
 
@@ -56,8 +57,8 @@ type leave struct {
 // by tb.Cleanup, after the clients that it made are closed; the test fails if
 // anything of the server is left running after that.
 //
-// Options are the real server's, and [WithServer]. Hooks among them run before the
-// harness's own, so [Server.Join] returns when they have.
+// Hooks among opts run before the harness's own, so [Server.Join] returns when they
+// have.
 //
 // Inside a [testing/synctest] bubble call it inside the bubble, with the bubble's T.
 func NewServer(tb testing.TB, opts ...chatroom.ServerOption) *Server {
@@ -80,18 +81,14 @@ func NewServerOn(tb testing.TB, l net.Listener, dial DialFunc, opts ...chatroom.
 		bubble:  inBubble(),
 		served:  make(chan error, 1),
 		ended:   make(map[string]error),
+		rooms:   make(map[string]string),
 		changed: make(chan struct{}),
 	}
 	s.Server = chatroom.NewServer(slices.Concat(
-		[]chatroom.ServerOption{chatroom.WithLogger(slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelError})))},
+		[]chatroom.ServerOption{chatroom.WithLogger(slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelError}))), chatroom.WithAdmit(s.onAdmit)},
 		opts,
 		[]chatroom.ServerOption{chatroom.WithOnJoin(s.onJoin), chatroom.WithOnLeave(s.onLeave)},
 	)...)
-	for _, opt := range opts {
-		if f, ok := opt.(serverFunc); ok {
-			f.set(s.Server)
-		}
-	}
 	tb.Cleanup(s.cleanup)
 	go func() { s.served <- s.Serve(&attendedListener{l, s}) }() // ends with the server; cleanup waits for it
 	return s
@@ -123,27 +120,15 @@ func (s *Server) attend(nc net.Conn) {
 	s.notifyLocked()
 }
 
-// A serverFunc is what WithServer returns. To any other server it means nothing.
-type serverFunc struct {
-	chatroom.ServerOption
-	set func(*chatroom.Server)
+// onAdmit puts who JoinRoom joins into its room, before the program's own hooks.
+func (s *Server) onAdmit(_ context.Context, j *chatroom.Join) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j.Room = s.rooms[j.Conn.RemoteAddr().String()]
+	return nil
 }
 
-// WithServer has set called with the server before it serves. It is for hooks
-// that need the server where the test does not make it, as with [RunScripts]:
-//
-//	var room *chatroom.Server
-//	chatroomtest.RunScripts(t, os.DirFS("testdata"), "*.txt",
-//		chatroomtest.WithServer(func(s *chatroom.Server) { room = s }),
-//		chatroom.WithOnJoin(func(m chatroom.Member) { greet(room, m) }))
-//
-// It is an option of this package's servers: to [chatroom.NewServer] it means
-// nothing. The server belongs to the test, which ends it.
-func WithServer(set func(*chatroom.Server)) chatroom.ServerOption {
-	return serverFunc{chatroom.WithOnJoin(nil), set}
-}
-
-func (s *Server) onJoin(m chatroom.Member) {
+func (s *Server) onJoin(_ context.Context, m chatroom.Member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.joined = append(s.joined, m)
@@ -151,7 +136,7 @@ func (s *Server) onJoin(m chatroom.Member) {
 	s.notifyLocked()
 }
 
-func (s *Server) onLeave(m chatroom.Member, reason error) {
+func (s *Server) onLeave(_ context.Context, m chatroom.Member, reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.left = append(s.left, leave{member: m, reason: reason})
@@ -187,7 +172,7 @@ func (s *Server) cleanup() {
 	}
 }
 
-// Join connects a client named name, and returns once the room lists it and all
+// Join connects a client named name, and returns once its room lists it and all
 // join hooks have returned: no message published after it can miss the client.
 // It fails the test if the server turns the client away.
 //
@@ -199,6 +184,22 @@ func (s *Server) cleanup() {
 func (s *Server) Join(name string, opts ...chatroom.DialOption) *Client {
 	s.tb.Helper()
 	return s.JoinConn(s.connect(), name, opts...)
+}
+
+// JoinRoom is [Server.Join] into a room, unless a [chatroom.WithAdmit] hook of the
+// program's says otherwise.
+func (s *Server) JoinRoom(room, name string, opts ...chatroom.DialOption) *Client {
+	s.tb.Helper()
+	nc := s.connect()
+	s.askForRoom(nc.LocalAddr(), room)
+	return s.JoinConn(nc, name, opts...)
+}
+
+// askForRoom has who connects from addr join a room.
+func (s *Server) askForRoom(addr net.Addr, room string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rooms[addr.String()] = room
 }
 
 // JoinConn is [Server.Join] over a connection to the server that the caller made,

@@ -44,8 +44,8 @@ func TestServerSuiteOnUniqueNames(t *testing.T) {
 				}
 				return chatroom.CheckName(name)
 			}),
-			chatroom.WithOnJoin(func(m chatroom.Member) { taken.Store(m.Name, true) }),
-			chatroom.WithOnLeave(func(m chatroom.Member, _ error) { taken.Delete(m.Name) }),
+			chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) { taken.Store(m.Name, true) }),
+			chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, _ error) { taken.Delete(m.Name) }),
 		)(tb)
 	}
 	chatroomtest.TestServer(t, start, chatroomtest.InBubble(), chatroomtest.SkipCase("same-name", "names are unique"))

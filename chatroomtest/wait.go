@@ -149,22 +149,18 @@ func (s *Server) change() <-chan struct{} {
 	return s.changed
 }
 
-// claimJoin takes the first unclaimed join of name from addr.
+// claimJoin takes the first unclaimed join from addr or, where addresses tell nothing, of
+// name.
 func (s *Server) claimJoin(name string, addr net.Addr) (chatroom.Member, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, m := range s.joined {
-		if m.Name == name && sameAddr(m.RemoteAddr, addr) {
+		if m.RemoteAddr.String() == addr.String() && !isBlank(addr) || isBlank(addr) && m.Name == name {
 			s.joined = slices.Delete(s.joined, i, i+1)
 			return m, true
 		}
 	}
 	return chatroom.Member{}, false
-}
-
-// sameAddr reports whether a and b may be the address of one connection.
-func sameAddr(a, b net.Addr) bool {
-	return a.String() == b.String() || isBlank(a) || isBlank(b)
 }
 
 // isBlank reports whether addr tells nothing, as mostly with Unix sockets.

@@ -30,8 +30,6 @@ func over(connect func() (a, b net.Conn)) nettest.MakePipe {
 	}
 }
 
-func TestPipe(t *testing.T) { nettest.TestConn(t, over(chatroomtest.Pipe)) }
-
 func TestLink(t *testing.T) {
 	// The echo that nettest talks to does not read while it writes, so that less than
 	// a message of its own would not do.

@@ -55,7 +55,7 @@ func (a address) String() string {
 }
 
 // listen listens on a, with config if it is a TLS address. The end of ctx stops
-// it from waiting for a name server.
+// its wait for a name server.
 func (a address) listen(ctx context.Context, config *tls.Config) (net.Listener, error) {
 	if a.network == "unix" {
 		return listenSocket(ctx, a.addr)
@@ -79,8 +79,9 @@ func serverTLS(certFile, keyFile string) (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{cert}}, nil
 }
 
-// clientTLS returns how to verify a server: as serverName, or by its address if
-// that is empty, with the authorities in caFile, or the system's.
+// clientTLS returns how to verify a server. Its certificate must be for
+// serverName, or for its address if serverName is empty. The authorities are
+// those in caFile, or the system's if caFile is empty.
 func clientTLS(caFile, serverName string) (*tls.Config, error) {
 	config := &tls.Config{ServerName: serverName}
 	if caFile == "" {

@@ -42,7 +42,7 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 
 	front := p.newFront(*name, *follow)
 	level := new(slog.LevelVar)
-	level.Set(slog.LevelError) // joinOwn returns what else is wrong
+	level.Set(slog.LevelError) // joinOwn returns whatever else is wrong
 	joined := make(chan struct{})
 	join := sync.OnceFunc(func() { close(joined) })
 	log := startLog(front)
@@ -50,7 +50,7 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	logger := newLogger(log, level)
 	srv := chatroom.NewServer(
 		chatroom.WithLogger(logger),
-		chatroom.WithOnJoin(func(chatroom.Member) { join() }),
+		chatroom.WithOnJoin(func(context.Context, chatroom.Member) { join() }),
 	)
 	conn, err := joinOwn(ctx, srv, *name, joined)
 	if err != nil {
@@ -78,9 +78,9 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	return err
 }
 
-// logFailures logs why each of n listeners ended if it was not with the server:
-// those who are in the room may go on without. It runs until all have ended,
-// and then closes logged.
+// logFailures logs why each of n listeners ended, unless it ended with the
+// server. Members who are in the room may go on without it. logFailures runs
+// until all listeners have ended, and then closes logged.
 func logFailures(logger *slog.Logger, ended <-chan error, n int, logged chan<- struct{}) {
 	defer close(logged)
 	for range n {
@@ -91,9 +91,9 @@ func logFailures(logger *slog.Logger, ended <-chan error, n int, logged chan<- s
 }
 
 // joinOwn joins the room of srv, which has no members yet, so that the host
-// misses nothing; joined is closed when srv has its first. It goes through
-// memory: what the network, certificates and sockets are like outside has no
-// say in it.
+// misses nothing. A join hook has to close joined when srv has its first
+// member. The host's connection is in memory, so that no trouble with networks,
+// certificates or sockets can keep the host out.
 func joinOwn(ctx context.Context, srv *chatroom.Server, name string, joined <-chan struct{}) (*chatroom.Conn, error) {
 	ours, theirs := net.Pipe()
 	served := make(chan error, 1)

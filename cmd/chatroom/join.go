@@ -19,23 +19,25 @@ import (
 var (
 	errRoomClosed = errors.New("the server has closed the room")
 
-	// errEarlyEnd is what a rejected name looks like: the protocol has no
+	// errEarlyEnd is how a rejected name looks, because the protocol has no
 	// answer to a name.
 	errEarlyEnd = errors.New("the server closed the connection before any message came (is the name allowed?)")
 )
 
-// A front is what the user has of the room: a screen, or lines in and out. It
+// A front is how the user meets the room: a screen, or lines in and out. It
 // also takes lines of the log, whole ones in each Write.
 type front interface {
 	io.Writer
 
-	// run is the conversation over conn, from which it returns when the user or
-	// the room leaves or ctx ends. It closes conn. A user at a terminal is shown
-	// the greeting first. The error says what went wrong: nil if the user left.
+	// run holds the conversation over conn, and closes conn. It returns when
+	// the user or the room leaves, or when ctx ends. At a terminal it first
+	// shows the greeting. The error says what went wrong; it is nil if the user
+	// left.
 	run(ctx context.Context, conn *chatroom.Conn, greeting ...string) error
 }
 
-// newFront returns a screen if both ends of the program are one, else lines.
+// newFront returns a screen if the program reads from and writes to a terminal,
+// else lines.
 func (p *program) newFront(name string, follow bool) front {
 	in, typed := terminalFile(p.stdin)
 	out, shown := terminalFile(p.stdout)
@@ -59,8 +61,8 @@ func terminalFile(v any) (*os.File, bool) {
 	return f, ok && term.IsTerminal(int(f.Fd()))
 }
 
-// join joins a room, until its user leaves, which the end of ctx is too, or the
-// room closes. The end of now leaves it without a goodbye.
+// join joins a room. It returns when its user leaves or the room closes. The
+// end of ctx makes the user leave, the end of now does so without a goodbye.
 func (p *program) join(ctx, now context.Context, args []string) error {
 	fs := newFlags("join")
 	name := fs.String("name", "", "")
@@ -103,7 +105,7 @@ func (p *program) join(ctx, now context.Context, args []string) error {
 	return p.newFront(*name, *follow).run(ctx, conn, greeting)
 }
 
-// hangUp closes nc without a goodbye, and ends one that is being said.
+// hangUp closes nc without a goodbye. It also interrupts a goodbye under way.
 func hangUp(nc net.Conn) {
 	if secure, ok := nc.(*tls.Conn); ok {
 		nc = secure.NetConn() // closing secure would say goodbye
@@ -111,7 +113,7 @@ func hangUp(nc net.Conn) {
 	_ = nc.Close() // it fails if nc is closed already
 }
 
-// unlessLeft returns err, or errQuiet if it came of the user's giving up.
+// unlessLeft returns err, or errQuiet if err is there because the user gave up.
 func unlessLeft(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return errQuiet
@@ -119,14 +121,14 @@ func unlessLeft(ctx context.Context, err error) error {
 	return err
 }
 
-// verdict is more than a server takes to reject a name.
+// verdict is longer than a server takes to reject a name.
 const verdict = 5 * time.Second
 
-// roomEnd tells what err, with which Receive ended, means to somebody who must
-// have been in the room by then, or who may not have been.
+// roomEnd puts err, with which Receive ended, into words for the user. The
+// words depend on whether the user must have been in the room by then.
 func roomEnd(err error, in bool) error {
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
-		err = errno // without what was being read from where to where
+		err = errno // without the operation and the addresses
 	}
 	switch {
 	case err == io.EOF && in:

@@ -13,15 +13,15 @@ import (
 	"example.com/chatroom"
 )
 
-// maxLine is the longest line, in bytes, that is sent as a message: the longest
-// that servers accept by default.
+// maxLine is the longest line, in bytes, that is sent as a message. Servers
+// accept no longer one by default.
 const maxLine = chatroom.DefaultMaxMessage
 
 var (
 	errLineTooLong = fmt.Errorf("longer than %d bytes", maxLine)
 
-	// errNotSent reports that the connection took no more: how the room ended
-	// tells why.
+	// errNotSent reports that the connection took no more. The error with which
+	// the room ended says why.
 	errNotSent = errors.New("message not sent")
 )
 
@@ -37,7 +37,7 @@ type lines struct {
 
 func (l *lines) Write(record []byte) (int, error) { return l.log.Write(record) }
 
-// run greets nobody: what it writes is read by programs.
+// run shows no greeting, because programs read what it writes.
 func (l *lines) run(ctx context.Context, conn *chatroom.Conn, _ ...string) error {
 	defer conn.Close()
 	sent := make(chan error, 1)  // by send, once
@@ -55,7 +55,7 @@ func (l *lines) run(ctx context.Context, conn *chatroom.Conn, _ ...string) error
 			case errors.Is(err, errNotSent):
 				continue // receive gets the rest of what the room said, and ends
 			}
-			_ = conn.Close() // having waited for the server to take all of it
+			_ = conn.Close() // after the server has taken everything
 			select {
 			case end := <-ended:
 				if err == nil && errors.Is(end, errEarlyEnd) {
@@ -75,8 +75,8 @@ func (l *lines) run(ctx context.Context, conn *chatroom.Conn, _ ...string) error
 	}
 }
 
-// send sends each line of l.in, until its end or conn's. It runs on a goroutine
-// of its own, which a blocked read may keep until the program exits.
+// send sends each line of l.in, until the end of l.in or of conn. It runs on a
+// goroutine of its own, which a blocked read may keep until the program exits.
 func (l *lines) send(conn *chatroom.Conn, sent chan<- error) {
 	in := bufio.NewReaderSize(l.in, 64<<10)
 	var line []byte
@@ -100,8 +100,8 @@ func (l *lines) send(conn *chatroom.Conn, sent chan<- error) {
 	}
 }
 
-// readLine appends to line the next line of in without its end, LF or CRLF. It
-// returns io.EOF when there is none; the last line needs no end.
+// readLine appends the next line of in to line, without its LF or CRLF. It
+// returns io.EOF when there is none. The last line may lack its LF.
 func readLine(in *bufio.Reader, line []byte) ([]byte, error) {
 	for {
 		part, err := in.ReadSlice('\n')
@@ -125,8 +125,8 @@ func readLine(in *bufio.Reader, line []byte) ([]byte, error) {
 	}
 }
 
-// write writes what the room says until it ends, or until l.out does. It runs
-// on a goroutine of its own, which ends with conn unless l.out blocks it.
+// write writes what the room says until the room or l.out ends. It runs on a
+// goroutine of its own, which ends with conn unless l.out blocks it.
 func (l *lines) write(conn *chatroom.Conn, ended chan<- error) {
 	out := newOutput(l.out, maxPending)
 	received := make(chan error, 1) // by receive, once
@@ -136,13 +136,13 @@ func (l *lines) write(conn *chatroom.Conn, ended chan<- error) {
 	case err == nil:
 		err = <-received
 	case errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe):
-		err = errQuiet // whoever read it has seen enough
+		err = errQuiet // whoever reads the output has closed it
 	}
 	ended <- err
 }
 
-// receive adds to out what the room says until it ends, or until out does. It
-// runs on a goroutine of its own, which ends with conn.
+// receive adds to out what the room says until the room or out ends. It runs on
+// a goroutine of its own, which ends with conn.
 func (l *lines) receive(conn *chatroom.Conn, out *output, received chan<- error) {
 	defer out.close("")
 	var line []byte

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// newLogger returns a logger that writes a line per record to w. Text that came
-// from a client is quoted, and its control characters escaped, where it has any.
+// newLogger returns a logger that writes a line per record to w. Text from a
+// client is quoted if it has control characters, which are escaped.
 func newLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
 		Level:       level,
@@ -16,8 +16,8 @@ func newLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	}))
 }
 
-// tidy writes the time of a record to the second, for those who read along and
-// know their time zone, and leaves out the reason of who left without one.
+// tidy writes times to the second, for people who read along and know their
+// time zone. It leaves out the reason of a member that left without one.
 func tidy(groups []string, a slog.Attr) slog.Attr {
 	switch {
 	case len(groups) > 0:
@@ -29,38 +29,39 @@ func tidy(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// A logOutput passes lines on to a writer that may be stuck, such as a pipe that
-// nobody reads, without ever being stuck itself: a server waits for its log, so a
-// log that blocks would keep the room from ending. Lines wait, up to maxPending
-// bytes of them. Those that find no room are dropped, and so are those that the
-// writer fails to take; as soon as it takes anything, a line says how many.
+// A logOutput passes lines on to a writer that may be stuck, such as a pipe
+// that nobody reads. It is never stuck itself: a server waits for its log, so a
+// log that blocks would keep the room from ending. Up to maxPending bytes of
+// lines wait. Lines for which there is no room are dropped, and so are lines
+// that the writer fails to take. As soon as the writer takes anything again, a
+// line says how many were dropped.
 type logOutput struct {
 	// Fixed after construction.
 	lines *output
 	done  chan struct{} // closed by writeAll
 
 	// Owned by writeAll.
-	lost int  // lines of which none has told yet
+	lost int  // how many lines were lost and not reported yet
 	cut  bool // the last write ended within a line
 }
 
-// startLog returns a logOutput for w. Its goroutine ends after end, unless w
-// blocks it.
+// startLog returns a logOutput for w. Its goroutine ends after end has been
+// called, unless w blocks it.
 func startLog(w io.Writer) *logOutput {
 	l := &logOutput{lines: newOutput(w, maxPending), done: make(chan struct{})}
 	go l.writeAll()
 	return l
 }
 
-// Write adds a line. It never blocks and never fails, as a log has nobody to
-// tell.
+// Write adds a line. It never blocks, and never fails, because a log has nobody
+// to tell.
 func (l *logOutput) Write(line []byte) (int, error) {
 	l.lines.offer(line)
 	return len(line), nil
 }
 
-// end waits until all lines have been written, for endTimeout at most. Lines
-// added later are ignored.
+// end waits until all lines have been written, but for endTimeout at most.
+// Lines added later are ignored.
 func (l *logOutput) end() {
 	l.lines.close("")
 	select {
@@ -69,7 +70,8 @@ func (l *logOutput) end() {
 	}
 }
 
-// writeAll writes what is added until l is ended and all of it has been tried.
+// writeAll writes the lines that are added, until end has been called and every
+// line has been tried.
 func (l *logOutput) writeAll() {
 	defer close(l.done)
 	var batch []byte
@@ -79,14 +81,15 @@ func (l *logOutput) writeAll() {
 		if len(batch) == 0 {
 			return
 		}
-		l.reportLost() // where they would have been
+		l.reportLost() // in the place of the lost lines
 		l.lost += l.write(batch)
 		l.lost += dropped
 		l.reportLost()
 	}
 }
 
-// reportLost writes a line that says how many are missing before it, if any are.
+// reportLost writes a line that says how many lines are missing before it, if
+// any are.
 func (l *logOutput) reportLost() {
 	if l.lost == 0 {
 		return

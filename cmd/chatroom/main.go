@@ -17,17 +17,17 @@ import (
 	"time"
 )
 
-// defaultAddr is where a room is hosted, and looked for, unless told otherwise:
-// on this machine alone.
+// defaultAddr is where a room is hosted and looked for by default: on this
+// machine alone.
 const defaultAddr = "127.0.0.1:4321"
 
-// endTimeout is how long the program waits, at its end, for what takes no time
-// unless something is stuck: for its output to be taken, and connections to be
-// closed.
+// endTimeout is how long the program, at its end, waits for its output to be
+// taken and for connections to be closed. That takes no time unless something
+// is stuck.
 const endTimeout = time.Second
 
-// errQuiet ends the program with status 1 and says nothing, because there is
-// nobody to read it or nothing that the user does not know.
+// errQuiet ends the program with status 1 and without a word, because nobody
+// could read it or the user knows already.
 var errQuiet = errors.New("quiet")
 
 // A usageError is a mistake in the command line, which ends the program with
@@ -46,9 +46,9 @@ func main() {
 	os.Exit(run(ctx, now, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// watchSignals calls leave at the first signal to end and quit at the second.
-// The third finds the system's own way of ending a program. It runs until the
-// program exits.
+// watchSignals calls leave at the first signal to end, and quit at the second.
+// The third ends the program in the system's own way. watchSignals runs until
+// the program exits.
 func watchSignals(leave, quit context.CancelFunc) {
 	c := make(chan os.Signal, 2)
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
@@ -70,10 +70,10 @@ type program struct {
 }
 
 // run runs the command and returns its exit status. The end of ctx asks it to
-// leave in good order, the end of now to be gone.
+// leave in good order, the end of now to leave immediately.
 //
-// A goroutine that is blocked in reading or writing a file outlives run, which is
-// expected to be followed by the end of the process.
+// A goroutine that is blocked in reading or writing a file outlives run, so the
+// process should end after run.
 func run(ctx, now context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{stdin: stdin, stdout: stdout, stderr: startLog(stderr)}
 	defer p.stderr.end()
@@ -133,9 +133,9 @@ func (p *program) command(ctx, now context.Context, args []string) error {
 	return err
 }
 
-// orLeave returns what f does, or errQuiet when ctx ends first. What f does with
-// a file can block, in a pipe for example, and cannot be stopped: it goes on, on
-// a goroutine of its own, until the program exits.
+// orLeave returns what f returns, or errQuiet when ctx ends first. f may block
+// on a file, such as a pipe, and cannot be stopped. It then goes on, on a
+// goroutine of its own, until the program exits.
 func orLeave[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		v   T
@@ -155,15 +155,16 @@ func orLeave[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// newFlags returns an empty set of flags for a subcommand, "" for none.
+// newFlags returns an empty set of flags for a subcommand. The name "" is for
+// no subcommand.
 func newFlags(command string) *flag.FlagSet {
 	fs := flag.NewFlagSet(strings.TrimSpace("chatroom "+command), flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run prints the error, on one line
 	return fs
 }
 
-// parseFlags parses args, in which flags may also follow the arguments, and
-// returns the arguments, of which there may be up to limit.
+// parseFlags parses args, and returns the arguments that are no flags. There
+// may be up to limit of them, and flags may follow them.
 func parseFlags(fs *flag.FlagSet, args []string, limit int) ([]string, error) {
 	var rest []string
 	for {

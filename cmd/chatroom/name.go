@@ -10,9 +10,10 @@ import (
 	"example.com/chatroom"
 )
 
-// userName returns name, or if it is empty the login name. What a server with the
-// default rule would refuse is a usage error of command's: the protocol has no
-// answer to a name, so this is the place to say it clearly.
+// userName returns name, or the login name if name is empty. If a server with
+// the default rule would refuse the name, userName returns a usage error of
+// command's. The protocol has no answer to a name, so this is the place to say
+// it clearly.
 func userName(command, name string) (string, error) {
 	if name == "" {
 		return loginName(), nil
@@ -34,7 +35,7 @@ func loginName() string {
 	return "guest"
 }
 
-// acceptableName returns what servers accept of name.
+// acceptableName returns the part of name that servers accept.
 func acceptableName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || r != ' ' && !unicode.IsPrint(r) {
@@ -42,7 +43,8 @@ func acceptableName(name string) string {
 		}
 		return r
 	}, name)
-	for name != "" && chatroom.CheckName(name) != nil { // it is too long
+	name = strings.TrimSpace(name)
+	for name != "" && chatroom.CheckName(name) != nil { // most often it is too long
 		_, size := utf8.DecodeLastRuneInString(name)
 		name = name[:len(name)-size]
 	}

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// maxPending is how many bytes of lines may wait for the write before theirs.
+// maxPending is how many bytes of lines may wait for an earlier write.
 const maxPending = 1 << 20
 
-// An output gathers lines while a write lasts and writes them with the next: a
-// busy room then costs few system calls, and a quiet one waits for nothing. It is
-// safe for concurrent use; one goroutine writes.
+// An output gathers lines during a write and writes them together with the
+// next. So a busy room costs few system calls, and a quiet one waits for
+// nothing. It is safe for concurrent use. One goroutine writes.
 type output struct {
 	// Fixed after construction.
 	w     io.Writer
@@ -20,7 +20,7 @@ type output struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	pending []byte
-	dropped int   // lines offered after those pending, in vain
+	dropped int   // lines that were offered after the pending ones, and dropped
 	closed  bool  // nothing is added any more
 	err     error // of the write that failed
 }
@@ -31,8 +31,8 @@ func newOutput(w io.Writer, limit int) *output {
 	return o
 }
 
-// add adds a line, once there is room for it. It returns false, and does not
-// wait, when nothing is added or written any more.
+// add adds a line when there is room for it. Once nothing is added or written
+// any more, it returns false without waiting.
 func (o *output) add(line []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -47,8 +47,8 @@ func (o *output) add(line []byte) bool {
 	return true
 }
 
-// offer adds a line if there is room for it now, and counts it as dropped if
-// not.
+// offer adds a line if there is room for it now, and otherwise counts it as
+// dropped.
 func (o *output) offer(line []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -62,8 +62,8 @@ func (o *output) offer(line []byte) {
 	}
 }
 
-// close adds last, whether there is room for it or not, and then nothing any
-// more. It does not wait for a write. Later calls do nothing.
+// close adds last, even if there is no room for it, and lets nothing be added
+// after that. It does not wait for a write. Later calls do nothing.
 func (o *output) close(last string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -75,8 +75,8 @@ func (o *output) close(last string) {
 	o.changed.Broadcast()
 }
 
-// writeAll writes what is added until all of it is written and o is closed, or
-// a write fails.
+// writeAll writes what is added. It returns when o is closed and everything is
+// written, or when a write fails.
 func (o *output) writeAll() error {
 	var batch []byte
 	for {
@@ -94,9 +94,9 @@ func (o *output) writeAll() error {
 	}
 }
 
-// take waits for lines and returns all that there are, none if o is closed, and
-// how many were dropped after them. The lines to come use the memory of the batch
-// that is written.
+// take waits for lines. It returns all that there are, or none if o is closed,
+// and how many were dropped after them. Lines added later reuse the memory of
+// the batch that has been written.
 func (o *output) take(written []byte) (batch []byte, dropped int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -12,7 +12,8 @@ import (
 const errAddrInUse = syscall.EADDRINUSE
 
 // watchSize calls changed, on a goroutine of its own, whenever the terminal has
-// changed its size, until stop is called, which waits for a call in progress.
+// changed its size. It does so until stop is called. stop waits for a call in
+// progress.
 func watchSize(changed func()) (stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGWINCH)

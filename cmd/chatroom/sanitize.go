@@ -7,19 +7,19 @@ import (
 	"unicode/utf8"
 )
 
-// What others send is shown, never obeyed: control characters (C0, C1 and
-// DEL), line and paragraph separators, invalid UTF-8, and format characters,
-// which are invisible or reorder the text around them, become escapes such as
-// \n, \x1b and \u202e. A backslash stays itself: an escape that somebody types
-// does no more harm than any text.
+// What others send is shown, never obeyed. Some characters become escapes such
+// as \n, \x1b and \u202e: control characters (C0, C1 and DEL), line and
+// paragraph separators, invalid UTF-8, and format characters, which are
+// invisible or reorder the text around them. A backslash stays itself, because
+// an escape that somebody types does no more harm than any text.
 
-// visible returns s as it is safe to print. The result has one line.
+// visible returns s in a form that is safe to print, in one line.
 func visible(s string) string { return escape(s, mustEscapeText) }
 
-// visibleName is visible for the name of a sender. Nothing in a name is
-// invisible, so that names that differ look different; there is no '>', so that
-// the first one on a line ends the name; and it does not start as a notice or
-// as a further line of a message does.
+// visibleName does what visible does, for the name of a sender. Nothing in the
+// result is invisible, so that names that differ look different. It has no '>',
+// so that the first '>' on a line ends the name. And it does not start as a
+// notice does, or as a further line of a message.
 func visibleName(s string) string {
 	if s != "" && (s[0] == '*' || s[0] == ' ') {
 		return fmt.Sprintf(`\x%02x`, s[0]) + escape(s[1:], mustEscapeName)
@@ -29,7 +29,7 @@ func visibleName(s string) string {
 
 func mustEscapeText(r rune) bool {
 	switch r {
-	case '\u200c', '\u200d': // joiners: Persian needs them, and families of emoji
+	case '\u200c', '\u200d': // joiners, which Persian and some emoji need
 		return false
 	}
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)

@@ -15,29 +15,29 @@ import (
 )
 
 const (
-	// maxUnsent is how many lines may be typed ahead of a connection that takes
+	// maxUnsent is how many typed lines may wait for a connection that takes
 	// none.
 	maxUnsent = 1024
 
-	// flushTimeout is how long the last lines typed may take to be sent when
-	// the user leaves.
+	// flushTimeout is how long sending the last typed lines may take when the
+	// user leaves.
 	flushTimeout = 2 * time.Second
 
-	// indent heads what follows the first line of a message on the screen. No
-	// name heads a line like that: names are followed by '>'.
+	// indent begins every line of a message on the screen except its first. No
+	// name begins a line like that, because '>' follows a name.
 	indent = "  | "
 
 	// minWidth is the narrowest screen, in columns, on which text is folded.
 	minWidth = 24
 
 	// clearBelow clears the rest of the screen from the start of the line.
-	// term.Terminal clears the line being typed by its own count of columns,
-	// from the cursor up: it misses the rows below the cursor, and counts wide
+	// term.Terminal clears the line being typed from the cursor up, by its own
+	// count of columns. It misses the rows below the cursor, and counts wide
 	// characters as one column.
 	clearBelow = "\r\x1b[J"
 )
 
-// A screen is the room on a terminal in raw mode: what is being typed stays
+// A screen shows the room on a terminal in raw mode. The line being typed stays
 // whole while messages arrive above it.
 type screen struct {
 	// Fixed after construction.
@@ -56,10 +56,11 @@ func newScreen(rw io.ReadWriter, name string, paint painter, rescue func()) *scr
 
 func (s *screen) setSize(width, height int) {
 	s.width.Store(int32(width))
-	_ = s.terminal.SetSize(width, height) // fails when the terminal does, which reading it tells
+	_ = s.terminal.SetSize(width, height) // fails only with the terminal, and reading that reports it
 }
 
-// Write shows lines of the log. It never fails, as a log has nobody to tell.
+// Write shows lines of the log. It never fails, because a log has nobody to
+// tell.
 //
 //nolint:unparam // it is an io.Writer
 func (s *screen) Write(records []byte) (int, error) {
@@ -79,7 +80,7 @@ func (s *screen) show(text string) {
 	}
 }
 
-// converse is the conversation over conn. See front.
+// converse holds the conversation over conn. See front.
 func (s *screen) converse(ctx context.Context, conn *chatroom.Conn) error {
 	defer s.over.Store(true)
 	defer conn.Close()
@@ -99,15 +100,16 @@ func (s *screen) converse(ctx context.Context, conn *chatroom.Conn) error {
 	}
 	select {
 	case <-left:
-	case <-time.After(flushTimeout): // a room that takes nothing keeps nobody
+	case <-time.After(flushTimeout): // a room that takes nothing must not keep the user
 	case <-ctx.Done():
 	}
 	return nil
 }
 
-// read queues the lines typed until the user leaves. It runs on a goroutine of
+// read queues the typed lines until the user leaves. It runs on a goroutine of
 // its own, which a blocked read may keep until the program exits. It does not
-// wait for the connection: the keys to leave are read here.
+// wait for the connection, because it also reads the keys with which the user
+// leaves.
 func (s *screen) read(typed chan<- string, quit chan<- struct{}) {
 	defer s.restoreOnPanic()
 	defer close(quit)
@@ -155,8 +157,8 @@ func (s *screen) receive(conn *chatroom.Conn, ended chan<- error) {
 	}
 }
 
-// format returns m as it is shown: who says it, and the text, in lines that are
-// indented but for the first and fit the screen, so that neither a line end nor
+// format returns m as it is shown: who says it, and the text. All lines but the
+// first are indented, and all fit the screen. So neither the end of a line nor
 // the right edge of the screen lets a message go on as somebody else's.
 func (s *screen) format(m chatroom.Message) string {
 	width := int(s.width.Load())
@@ -190,8 +192,8 @@ func (s *screen) format(m chatroom.Message) string {
 	return b.String()
 }
 
-// clip returns the beginning of s that fits limit columns, marked if it is not
-// the whole.
+// clip returns the beginning of s that fits limit columns. It marks it unless
+// it is all of s.
 func clip(s string, limit int) string {
 	if columns(s) <= limit {
 		return s
@@ -212,9 +214,9 @@ func columns(s string) (n int) {
 	return n
 }
 
-// runeColumns returns the most columns that a terminal gives r. Wide characters
-// start with Hangul; to take all others from there for wide as well only folds
-// their lines early.
+// runeColumns returns how many columns a terminal gives r at most. Wide
+// characters start with Hangul. Every character from there on counts as wide;
+// if it is not, its line is only folded early.
 func runeColumns(r rune) int {
 	if r < 0x1100 {
 		return 1
@@ -223,7 +225,7 @@ func runeColumns(r rune) int {
 }
 
 // restoreOnPanic gives the terminal back, so that the panic can be read and the
-// terminal used. Goroutines defer it.
+// terminal used afterwards. Goroutines defer it.
 func (s *screen) restoreOnPanic() {
 	if v := recover(); v != nil {
 		s.rescue()
@@ -231,9 +233,8 @@ func (s *screen) restoreOnPanic() {
 	}
 }
 
-// keys is what is typed. Ctrl-C ends it, also where term.Terminal would take it
-// for a part of something: after a lone Escape it waits for the rest of a
-// sequence.
+// keys is what is typed. Ctrl-C ends it, even after a lone Escape, when
+// term.Terminal would take it for a part of an escape sequence.
 type keys struct {
 	io.ReadWriter
 	interrupted bool

@@ -27,7 +27,7 @@ type testScreen struct {
 func newTestMember(t testing.TB) (*chatroom.Conn, *chatroom.Server) {
 	t.Helper()
 	joined := make(chan struct{})
-	srv := chatroom.NewServer(chatroom.WithOnJoin(func(chatroom.Member) { close(joined) }))
+	srv := chatroom.NewServer(chatroom.WithOnJoin(func(context.Context, chatroom.Member) { close(joined) }))
 	ours, theirs := net.Pipe()
 	go func() { _ = srv.ServeConn(context.Background(), theirs) }()
 	conn, err := chatroom.NewConn(t.Context(), ours, "alice")

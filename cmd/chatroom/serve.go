@@ -34,7 +34,7 @@ func (f *listenFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&f.key, "key", "", "")
 }
 
-// check parses the addresses, or the default one, and sees that the flags go
+// check parses the addresses, or the default one, and checks that the flags go
 // together.
 func (f *listenFlags) check() error {
 	if len(f.addr) == 0 {
@@ -66,8 +66,8 @@ func (f *listenFlags) needTLS() bool {
 	return false
 }
 
-// listen listens on all the addresses, or on none. When it fails it also says
-// where. It gives up when ctx ends.
+// listen listens on all the addresses, or on none. Its error says at which
+// address it failed. It gives up when ctx ends.
 func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, failed address, err error) {
 	var config *tls.Config
 	if f.needTLS() {
@@ -89,8 +89,8 @@ func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, failed add
 	return ls, address{}, nil
 }
 
-// serve hosts a room until ctx ends, and then for as long as it takes to send
-// out what the members are owed, until now ends.
+// serve hosts a room until ctx ends. Then it sends out what the members are
+// owed, until that is done or now ends.
 func (p *program) serve(ctx, now context.Context, args []string) error {
 	fs := newFlags("serve")
 	var where listenFlags
@@ -116,7 +116,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 
 	select {
 	case err = <-ended:
-		_ = shutdown(now, srv) // why the listener failed tells more
+		_ = shutdown(now, srv) // the listener's error says more
 		return err
 	case <-ctx.Done():
 		logger.Info("shutting down", "members", srv.Stats().Members)
@@ -125,7 +125,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 }
 
 // serveAll serves srv on each of ls, on goroutines that end with srv. The
-// channel has room for the error of each.
+// returned channel has room for the error of each.
 func serveAll(srv *chatroom.Server, ls []net.Listener) <-chan error {
 	ended := make(chan error, len(ls))
 	for _, l := range ls {
@@ -134,8 +134,8 @@ func serveAll(srv *chatroom.Server, ls []net.Listener) <-chan error {
 	return ended
 }
 
-// shutdown ends srv gracefully, or else, when that takes too long or now ends,
-// at once.
+// shutdown ends srv gracefully. When that takes too long or now ends, it ends
+// srv immediately.
 func shutdown(now context.Context, srv *chatroom.Server) error {
 	ctx, cancel := context.WithTimeout(now, shutdownTimeout)
 	defer cancel()
@@ -143,8 +143,8 @@ func shutdown(now context.Context, srv *chatroom.Server) error {
 	if err == nil {
 		return nil
 	}
-	// The connections are closed now; it takes no time to tell their members'
-	// leaves, and the log is whole. But TLS may be stuck in its goodbye.
+	// The connections are closed now, and leave hooks take no time, so the log
+	// will be whole. But TLS may be stuck in its goodbye.
 	leaves, cancelLeaves := context.WithTimeout(context.Background(), endTimeout)
 	defer cancelLeaves()
 	_ = srv.Shutdown(leaves)

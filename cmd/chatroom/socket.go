@@ -15,9 +15,9 @@ import (
 // probeTimeout is how long a server may take to answer on a Unix socket.
 const probeTimeout = time.Second
 
-// A socketListener listens on a Unix socket. When it is closed it removes the
-// socket file, if that is still the one it made: somebody may have removed it and
-// another server may listen at the same path by then.
+// A socketListener listens on a Unix socket. When it is closed, it removes the
+// socket file, if that is still its own. By then, somebody may have removed the
+// file, and another server may listen at the same path.
 type socketListener struct {
 	*net.UnixListener
 	path   string
@@ -25,8 +25,8 @@ type socketListener struct {
 	remove sync.Once
 }
 
-// listenSocket listens on the Unix socket at path, in place of a socket file that
-// a crashed server left there.
+// listenSocket listens on the Unix socket at path. It replaces a socket file
+// that a crashed server left there.
 func listenSocket(ctx context.Context, path string) (net.Listener, error) {
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "unix", path)
@@ -44,9 +44,9 @@ func listenSocket(ctx context.Context, path string) (net.Listener, error) {
 	return s, nil
 }
 
-// Close removes the socket file before it stops listening: nobody finds a file
-// that nobody listens on, and until then the system gives its number to no other
-// file, by which that would be taken for this one.
+// Close removes the socket file before it stops listening. So nobody finds a
+// file that nobody listens on. Also, while the socket is open, the system gives
+// its file's number to no other file, which Close could take for its own.
 func (s *socketListener) Close() error {
 	s.remove.Do(func() {
 		if now, err := os.Lstat(s.path); err == nil && s.file != nil && os.SameFile(now, s.file) {
@@ -56,13 +56,14 @@ func (s *socketListener) Close() error {
 	return s.UnixListener.Close()
 }
 
-// hasFile reports whether a socket at path is a file. Linux has others, whose
-// names begin with '@' and may be those of files by chance.
+// hasFile reports whether a socket at path is a file. Linux also has sockets
+// that are none: their names begin with '@', and a file may have the same name
+// by chance.
 func hasFile(path string) bool { return path[0] != '@' }
 
-// removeStale removes the socket file at path if no server answers there: one
-// that crashed left it. Two servers that start at once on the same stale file
-// may both do so, and the one that listens last has it.
+// removeStale removes the socket file at path if no server answers there,
+// because one that crashed left it. If two servers start on the same stale file
+// at the same moment, both may remove it, and the one that listens last has it.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {

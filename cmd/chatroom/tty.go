@@ -17,10 +17,10 @@ import (
 // keys that are typed are echoed after them.
 const maxUnshown = 16 << 10
 
-// A tty is a screen on the program's own terminal, which it takes for the time
-// of the conversation and gives back however that ends, also when the terminal
-// takes nothing any more: what is shown goes through shown, whose end frees
-// whoever waits for the terminal.
+// A tty is a screen on the program's own terminal. It takes the terminal for
+// the conversation, and gives it back however that ends, even if the terminal
+// takes nothing any more. Everything is shown through the output shown, and
+// closing that frees whoever waits for the terminal.
 type tty struct {
 	*screen
 	in, out *os.File
@@ -55,8 +55,8 @@ func (t *tty) run(ctx context.Context, conn *chatroom.Conn, greeting ...string) 
 	return t.converse(ctx, conn)
 }
 
-// takeTerminal puts the terminal in raw mode, sets restore and begins to show
-// things.
+// takeTerminal puts the terminal in raw mode, sets restore and starts the
+// writer.
 func (t *tty) takeTerminal() error {
 	resetEscapes, err := enableEscapes(t.out)
 	if err != nil {
@@ -73,7 +73,7 @@ func (t *tty) takeTerminal() error {
 		case <-t.written:
 		case <-time.After(endTimeout):
 		}
-		_ = term.Restore(int(t.in.Fd()), state) // if it fails, there is no better terminal to tell it to
+		_ = term.Restore(int(t.in.Fd()), state) // if it fails, there is nowhere to report it
 		resetEscapes()
 	})
 	go t.write()
@@ -83,11 +83,11 @@ func (t *tty) takeTerminal() error {
 // endShown leaves the line that is being typed. Nothing more is shown.
 func (t *tty) endShown() { t.shown.close("\r\n") }
 
-// write writes to the terminal what is shown. It runs on a goroutine of its own,
-// which ends after endShown, unless the terminal blocks it.
+// write writes to the terminal what is to be shown. It runs on a goroutine of
+// its own, which ends after endShown, unless the terminal blocks it.
 func (t *tty) write() {
 	defer close(t.written)
-	_ = t.shown.writeAll() // it fails when the terminal does, which reading it tells
+	_ = t.shown.writeAll() // it fails only with the terminal, and reading that reports it
 }
 
 // followSize tells the screen how large the terminal is.
@@ -97,7 +97,8 @@ func (t *tty) followSize() {
 	}
 }
 
-// A shownWriter writes to an output. It fails when that takes nothing any more.
+// A shownWriter writes to an output. It fails when the output takes nothing any
+// more.
 type shownWriter struct{ *output }
 
 func (w shownWriter) Write(p []byte) (int, error) {

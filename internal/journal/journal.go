@@ -4,6 +4,7 @@
 package journal
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 )
@@ -32,17 +33,15 @@ type Log struct {
 	end    int64 // position after the last byte
 	tail   *chunk
 	fill   int    // bytes in tail
+	last   Cursor // where the unit appended last begins
 	spans  int    // spans in tail
 	oldest *chunk // the first that Reclaim has not reclaimed; nil if it has not noted one
 }
 
-// New returns an empty log. Its chunks grow to chunkSize bytes, and further only
-// for a unit that is longer.
+// New returns an empty log, which takes next to no memory. Its chunks grow to chunkSize
+// bytes, and further only for a unit that is longer.
 func New(chunkSize int) *Log {
-	return &Log{
-		chunkSize: chunkSize,
-		tail:      &chunk{buf: make([]byte, min(minChunk, chunkSize))},
-	}
+	return &Log{chunkSize: chunkSize, tail: &chunk{}}
 }
 
 // A chunk is a part of the log. What is published of it never changes again.
@@ -82,6 +81,9 @@ func (a Audience) Includes(id uint64) bool {
 	return a == 0 || (uint64(a)&^onlyFlag == id) == (a&onlyFlag != 0)
 }
 
+// IsOnly reports whether a is of one reader alone.
+func (a Audience) IsOnly() bool { return a&onlyFlag != 0 }
+
 // excluded returns the bits of chunk.excluded for the readers not in a.
 func (a Audience) excluded() uint64 {
 	if a&onlyFlag != 0 {
@@ -108,21 +110,27 @@ func (l *Log) Append(a Audience, parts ...[]byte) (grew bool) {
 		l.grow(size)
 		grew = true
 	}
-	from := l.fill
+	l.last = l.Cursor()
 	for _, p := range parts {
 		l.fill += copy(l.tail.buf[l.fill:], p)
 	}
 	l.end += int64(size)
-	if a != 0 {
-		l.addSpan(span{from, l.fill, a})
-	}
+	l.Narrow(a)
 	return grew
+}
+
+// Narrow leaves those whom a does not include out of the audience of the unit appended
+// last. It must be called before that is published.
+func (l *Log) Narrow(a Audience) {
+	if a != 0 {
+		l.addSpan(span{l.last.off, l.fill, a})
+	}
 }
 
 // grow adds a chunk that holds size bytes.
 func (l *Log) grow(size int) {
 	c := &chunk{base: l.end}
-	if size = max(size, min(2*len(l.tail.buf), l.chunkSize)); size == pooledChunk {
+	if size = max(size, min(max(2*len(l.tail.buf), minChunk), l.chunkSize)); size == pooledChunk {
 		c.buf = buffers.Get().(*[pooledChunk]byte)[:]
 	} else {
 		c.buf = make([]byte, size)
@@ -141,6 +149,7 @@ func (l *Log) addSpan(s span) {
 	}
 	if n := l.spans; n > int(l.tail.publishedSpans.Load()) && spans[n-1].to == s.from && spans[n-1].audience == s.audience {
 		spans[n-1].to = s.to
+		l.last.span = min(l.last.span, n-1)
 		return
 	}
 	if l.spans == len(spans) {
@@ -183,6 +192,10 @@ func (l *Log) Publish() {
 // Cursor returns a cursor at the end of the log, all of which must be published.
 func (l *Log) Cursor() Cursor { return Cursor{chunk: l.tail, off: l.fill, span: l.spans} }
 
+// Last returns a cursor at the beginning of the unit appended last, which must be
+// published before the cursor is used.
+func (l *Log) Last() Cursor { return l.last }
+
 // A Cursor is one reader's place in a Log. It keeps alive the chunk it is in and all
 // after it. The zero Cursor is nowhere, and only to be assigned to. One goroutine at
 // a time uses a Cursor, always with the same reader's id.
@@ -199,7 +212,12 @@ func (c *Cursor) Pos() int64 { return c.chunk.base + int64(c.off) }
 // until dst is full, they are most bytes, or there are no more. It also returns the
 // cursor after them. It moves c only over what is not for id.
 func (c *Cursor) Runs(id uint64, dst [][]byte, most int) (runs [][]byte, after Cursor) {
-	run := c.nextRun(id)
+	return c.RunsTo(id, dst, most, math.MaxInt64)
+}
+
+// RunsTo is Runs up to a position.
+func (c *Cursor) RunsTo(id uint64, dst [][]byte, most int, upTo int64) (runs [][]byte, after Cursor) {
+	run := c.nextRun(id, upTo)
 	after = *c
 	for len(run) > 0 {
 		dst = append(dst, run)
@@ -207,7 +225,7 @@ func (c *Cursor) Runs(id uint64, dst [][]byte, most int) (runs [][]byte, after C
 		if most -= len(run); most <= 0 || len(dst) == cap(dst) {
 			break
 		}
-		run = after.nextRun(id)
+		run = after.nextRun(id, upTo)
 	}
 	return dst, after
 }
@@ -215,22 +233,22 @@ func (c *Cursor) Runs(id uint64, dst [][]byte, most int) (runs [][]byte, after C
 // Advance moves the cursor by n bytes of the runs for reader id.
 func (c *Cursor) Advance(id uint64, n int) {
 	for n > 0 {
-		step := min(n, len(c.nextRun(id)))
+		step := min(n, len(c.nextRun(id, math.MaxInt64)))
 		c.off += step
 		n -= step
 	}
 }
 
 // nextRun moves the cursor over what is not for reader id, and returns the longest
-// run of bytes there that is.
-func (c *Cursor) nextRun(id uint64) (run []byte) {
+// run of bytes there that is, up to a position.
+func (c *Cursor) nextRun(id uint64, upTo int64) (run []byte) {
 	for {
 		next := c.chunk.next.Load() // before published, which is final if there is a next
-		n := int(c.chunk.published.Load())
+		n := int(min(c.chunk.published.Load(), max(upTo-c.chunk.base, 0)))
 		if end := c.skip(id, n); c.off < end {
 			return c.chunk.buf[c.off:end]
 		}
-		if next == nil {
+		if next == nil || next.base >= upTo {
 			return nil
 		}
 		*c = Cursor{chunk: next}

@@ -123,7 +123,7 @@ func unit(t *testing.T, step string) (a journal.Audience, text string) {
 func TestPositions(t *testing.T) {
 	l := journal.New(8)
 	first := l.Cursor()
-	assert.False(t, l.Append(journal.Except(0), []byte("12345")))
+	assert.True(t, l.Append(journal.Except(0), []byte("12345")), "it is the first")
 	assert.True(t, l.Append(journal.Except(1), []byte("6789")), "it does not fit")
 	assert.False(t, l.Append(journal.Except(0), []byte("ab")))
 	l.Publish()
@@ -339,5 +339,84 @@ func TestAppendAllocs(t *testing.T) {
 			}
 		})
 		assert.Less(t, perRun/appends, 0.1, name)
+	}
+}
+
+// A unit may be for all but several.
+func TestNarrow(t *testing.T) {
+	l := journal.New(100)
+	start := l.Cursor()
+	for _, text := range []string{"a", "b", "c"} {
+		l.Append(journal.Except(1), []byte(text))
+		l.Narrow(journal.Except(2))
+		l.Append(journal.Except(3), []byte(text+" "))
+		l.Narrow(journal.Audience(0))
+	}
+	l.Publish()
+	for id, want := range map[uint64]string{1: "a b c ", 2: "a b c ", 3: "abc", 4: "aa bb cc "} {
+		c := start
+		got, _ := c.Runs(id, make([][]byte, 0, 20), 100)
+		assert.Equal(t, want, string(bytes.Join(got, nil)), "reader %d", id)
+	}
+}
+
+// A cursor at the beginning of a unit reads it and all that follows, also where units
+// of one audience before it were joined to it.
+func TestLast(t *testing.T) {
+	for _, chunk := range []int{4, 10, 100} {
+		l := journal.New(chunk)
+		var lasts []journal.Cursor
+		for i := range 20 {
+			l.Append(journal.Except(uint64(i/4%2)), []byte{byte('a' + i)})
+			lasts = append(lasts, l.Last())
+			if i%3 == 0 {
+				l.Publish()
+			}
+		}
+		l.Publish()
+		for i, last := range lasts {
+			assert.EqualValues(t, i, last.Pos())
+			for id := range uint64(2) {
+				want := ""
+				for j := i; j < 20; j++ {
+					if id == 0 || j/4%2 == 0 {
+						want += string(rune('a' + j))
+					}
+				}
+				c := last
+				got, _ := c.Runs(id+100*(1-id), make([][]byte, 0, 100), 1000)
+				assert.Equal(t, want, string(bytes.Join(got, nil)), "chunks of %d, from %d", chunk, i)
+			}
+		}
+	}
+}
+
+// RunsTo ends at a position, wherever that is in units and chunks.
+func TestRunsTo(t *testing.T) {
+	for _, chunk := range []int{5, 12, 100} {
+		l := journal.New(chunk)
+		start := l.Cursor()
+		all := ""
+		for i := range 10 {
+			text := strings.Repeat(fmt.Sprint(i), 3)
+			l.Append(journal.Except(uint64(i%2)*7), []byte(text))
+			all += text
+		}
+		l.Publish()
+		for upTo := range len(all) + 2 {
+			for _, id := range []uint64{1, 7} {
+				want := ""
+				for i := range min(upTo, len(all)) {
+					if id == 1 || i/3%2 == 0 {
+						want += all[i : i+1]
+					}
+				}
+				c := start
+				got, after := c.RunsTo(id, make([][]byte, 0, 100), 1000, int64(upTo))
+				assert.Equal(t, want, string(bytes.Join(got, nil)), "chunks of %d, up to %d", chunk, upTo)
+				again, _ := after.RunsTo(id, make([][]byte, 0, 100), 1000, int64(upTo))
+				assert.Empty(t, again)
+			}
+		}
 	}
 }

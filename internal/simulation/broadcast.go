@@ -21,8 +21,8 @@ type broadcast struct {
 	took     time.Duration
 }
 
-// broadcast has the program say something, and waits until that is published, for
-// as long as limit. Hooks call it too.
+// broadcast has the program say something. It waits until that is published, for
+// limit at most. Hooks call it too.
 func (s *simulation) broadcast(size int, limit time.Duration) {
 	s.mu.Lock()
 	b := &broadcast{size: size, began: time.Now(), limit: limit, late: s.ended}
@@ -37,7 +37,7 @@ func (s *simulation) broadcast(size int, limit time.Duration) {
 	b.returned, b.err, b.took = true, err, time.Since(b.began)
 }
 
-// checkBroadcasts holds what the program was told of its messages against what the
+// checkBroadcasts compares what the program was told of its messages with what the
 // observer has received.
 func (s *simulation) checkBroadcasts(st chatroom.Stats) {
 	for i, b := range s.broadcasts {

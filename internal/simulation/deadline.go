@@ -11,8 +11,8 @@ type deadline struct {
 	timer *time.Timer // wakes those who wait
 }
 
-// setLocked moves the deadline to t, the zero time being none, and wakes those
-// who wait, who may look at it again. changed.L must be held.
+// setLocked moves the deadline to t, where the zero time is none, and wakes those
+// who wait, so that they look at it again. changed.L must be held.
 func (d *deadline) setLocked(changed *sync.Cond, t time.Time) {
 	d.stopLocked()
 	d.at = t

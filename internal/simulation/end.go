@@ -36,8 +36,8 @@ func (s *simulation) end(st step) {
 	s.ended = true
 }
 
-// endByHook has somebody join whose join hook ends the server. When that has ended
-// already nobody joins.
+// endByHook has somebody join whose join hook ends the server. If the server has
+// ended already, nobody joins.
 func (s *simulation) endByHook(name string, cutShort bool) {
 	cutShort = cutShort && !s.ending
 	c := s.connect(name, 0)

@@ -8,13 +8,13 @@ import (
 	"example.com/chatroom"
 )
 
-// checkStats holds the server's figures against what hooks were told and the
+// checkStats compares the server's figures with what hooks were told and what the
 // observer received.
 func (s *simulation) checkStats(st chatroom.Stats) {
 	if s.failed != nil {
 		return
 	}
-	want := st // what is not told by hooks or the observer others check
+	want := st // other checks are for what neither hooks nor the observer tell
 	want.Connections, want.Joined, want.SlowConsumers, want.Messages, want.Bytes = 0, 0, 0, 0, 0
 	left, untold, closing := 0, uint64(0), 0
 	for _, c := range s.all() {
@@ -25,13 +25,13 @@ func (s *simulation) checkStats(st chatroom.Stats) {
 		case c.left > 0 && errors.Is(c.reason, chatroom.ErrSlowConsumer):
 			want.SlowConsumers++
 		case c.left == 0 && c.joined > 0 && c.loose && state.closing:
-			untold++ // maybe why; its leave is told when its join hook, or the layer's Close, returns
+			untold++ // maybe a slow consumer; its leave is told when its join hook, or the layer's Close, returns
 		}
 		switch {
 		case c.left > 0 && c.inHook:
 			want.Connections++
 		case c.joined == 0 && state.closing && !state.closed:
-			closing++ // maybe one of the server's, which is refused, and maybe never accepted
+			closing++ // maybe the server has refused it, and maybe never accepted it
 		}
 	}
 	if want.SlowConsumers <= st.SlowConsumers && st.SlowConsumers <= want.SlowConsumers+untold {
@@ -70,7 +70,7 @@ func (s *simulation) checkStats(st chatroom.Stats) {
 	}
 }
 
-// checkMembers holds the list of members against what hooks were told.
+// checkMembers compares the list of members with what hooks were told.
 func (s *simulation) checkMembers(st chatroom.Stats) {
 	if s.failed != nil {
 		return
@@ -94,8 +94,8 @@ func (s *simulation) checkMembers(st chatroom.Stats) {
 	}
 }
 
-// checkFlushed says that all members have received what was published before a
-// Flush that returned nil: messages in all.
+// checkFlushed checks that all members have received what was published before a
+// Flush that returned nil. That is the given number of messages.
 func (s *simulation) checkFlushed(messages uint64) {
 	for _, c := range s.clients {
 		if c.resolved && c.listing() == listed && c.link.look().there && c.next < int(messages) {
@@ -104,7 +104,7 @@ func (s *simulation) checkFlushed(messages uint64) {
 	}
 }
 
-// checkEnd says that nothing is left of the server.
+// checkEnd checks that nothing is left of the server.
 func (s *simulation) checkEnd() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +133,7 @@ func (s *simulation) checkEnd() {
 		}
 	}
 	for _, e := range s.ends {
-		// Its goroutine gets the news of a Close at once, whatever it waited for.
+		// Its goroutine gets the news of a Close immediately, whatever it waited for.
 		if e.err != nil && e.took != e.limit {
 			s.fail("Shutdown to return nil, or its context's error when that has ended", "%v after %v", e.err, e.took)
 		}

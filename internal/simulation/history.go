@@ -9,10 +9,10 @@ import (
 	"example.com/chatroom"
 )
 
-// A history is a compact form of what happens to a server: a head of headLen
-// bytes, its options, and steps of stepLen bytes. Every byte string is one; bytes
-// that are missing at the end are zero. Steps stand for themselves, so a history
-// without some of its steps is a history too.
+// A history is a compact form of what happens to a server. It is a head of headLen
+// bytes, the options, and then steps of stepLen bytes. Every byte string is a
+// history; bytes that are missing at the end are zero. No step depends on another,
+// so a history without some of its steps is a history too.
 type history []byte
 
 const (
@@ -28,6 +28,7 @@ type config struct {
 	write      time.Duration // negative is no limit, as in the options
 	idle       time.Duration
 	handshake  time.Duration
+	frame      time.Duration
 	kinds      []linkKind // of connections, in turn
 	traits     linkTraits // of those
 	scale      int        // of sizes
@@ -40,7 +41,7 @@ func (h history) at(i int) byte {
 	return 0
 }
 
-// pick chooses one of some by a byte.
+// pick lets a byte choose one of some.
 func pick[T any](b byte, of ...T) T { return of[int(b)%len(of)] }
 
 func (h history) config() config {
@@ -48,6 +49,7 @@ func (h history) config() config {
 		backlog:    pick(h.at(0), 4<<10, 16<<10, 64<<10, 1<<10, chatroom.DefaultBacklog),
 		maxMessage: pick(h.at(1), chatroom.DefaultMaxMessage, 1000, 200),
 		write:      pick(h.at(2), chatroom.DefaultWriteTimeout, time.Second, 5*time.Second, -1, 10*time.Minute),
+		frame:      pick(h.at(2)>>4, chatroom.DefaultFrameTimeout, -1, time.Second, 10*time.Minute),
 		idle:       pick(h.at(3), 0, time.Minute, time.Hour, 0),
 		handshake:  pick(h.at(3)>>4, chatroom.DefaultHandshakeTimeout, time.Second, -1),
 		scale:      pick(h.at(5), 1, 4, 16),
@@ -63,8 +65,8 @@ func (h history) config() config {
 	}
 }
 
-// link returns the traits of the link of the client with a number; options are the
-// step's that connects it.
+// link returns the traits of the link of the client with that number. The options
+// are those of the step that connects it.
 func (c config) link(number int, options byte) linkTraits {
 	traits := c.traits
 	traits.kind = c.kinds[number%len(c.kinds)]
@@ -73,11 +75,11 @@ func (c config) link(number int, options byte) linkTraits {
 }
 
 func (c config) String() string {
-	return fmt.Sprintf("backlog %d, messages up to %d bytes, timeouts: write %v, idle %v, handshake %v; connections %v %+v",
-		c.backlog, c.maxMessage, c.write, c.idle, c.handshake, c.kinds, c.traits)
+	return fmt.Sprintf("backlog %d, messages up to %d bytes, timeouts: write %v, idle %v, handshake %v, frame %v; connections %v %+v",
+		c.backlog, c.maxMessage, c.write, c.idle, c.handshake, c.frame, c.kinds, c.traits)
 }
 
-// An opcode says what a step does. Bytes a and b of the step say to whom and how.
+// An opcode says what a step does. The step's bytes a and b say to whom and how.
 type opcode byte
 
 const (
@@ -108,8 +110,8 @@ var opNames = [opcodes]string{
 	"garbage", "stall", "resume", "sleep", "cancel", "flush", "lurk", "rekey", "listen", "swarm", "end",
 }
 
-// atOnce in a step's first byte says that the next step does not wait until all
-// has come of this one.
+// atOnce in a step's first byte says that the next step does not wait until this
+// one has had all its effects.
 const atOnce = 0x80
 
 // A step is one operation.
@@ -132,14 +134,14 @@ func (h history) steps() []step {
 	return steps
 }
 
-// without returns h less n steps from the i'th on.
+// without returns h without the n steps from the i'th on.
 func (h history) without(i, n int) history {
 	from := min(headLen+i*stepLen, len(h))
 	to := min(from+n*stepLen, len(h))
 	return append(h[:from:from], h[to:]...)
 }
 
-// A shape says how often each operation comes in a history of some kind.
+// A shape says how often each operation comes in one kind of history.
 type shape struct {
 	name    string
 	steps   int
@@ -171,7 +173,7 @@ func newHistory(seed uint64) history {
 	for range 2 + rng.IntN(3) { // somebody to begin with
 		h = append(h, byte(opJoin), byte(rng.Uint32()), byte(rng.Uint32()))
 	}
-	hurry := rng.IntN(4) // in so many of eight does the next step not wait
+	hurry := rng.IntN(4) // how many of eight steps do not make the next one wait
 	for range 1 + rng.IntN(2*shape.steps) {
 		pick := rng.IntN(total)
 		op := opcode(0)
@@ -193,7 +195,8 @@ func newHistory(seed uint64) history {
 	return h
 }
 
-// size returns the length of a message, at least what tells it from all others.
+// size returns the length of a message. A message is at least long enough to be
+// told from all others.
 func (c config) size(b byte) int {
 	return min(pick(b, minBody, 20, 50, 100, 250)*c.scale, c.maxMessage)
 }
@@ -206,7 +209,8 @@ func (st step) sleep() time.Duration {
 		30*time.Second, time.Minute, 2*time.Minute, 15*time.Minute, time.Hour)
 }
 
-// String is the step as it is given; what came of it only the run knows.
+// String describes the step as the history has it. Only the run knows what comes of
+// it.
 func (st step) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-9s %3d %3d", opNames[st.op], st.a, st.b)

@@ -8,21 +8,22 @@ import (
 )
 
 const (
-	// stillLimit is how long a room waits at a time for members that take nothing at
-	// all, and stillShare for which part of the time.
+	// stillLimit is how long at a time a room may wait for members that take
+	// nothing at all. stillShare says for which part of the whole time it may.
 	stillLimit = 5 * time.Second
 	stillShare = 5
 
 	// maxLooks is how often a held room is looked at while a step sleeps.
 	maxLooks = 24
 
-	// batchLimit is more than a server publishes of one member at once: what it
-	// has read, or sixteen messages.
+	// batchLimit is more than a server publishes of one member's messages together,
+	// which is what it has read, or sixteen messages.
 	batchLimit  = 32 << 10
 	batchLength = 16
 )
 
-// heldFacts is for whom the room is held, and since when those have taken nothing.
+// heldFacts says for whom the room is held, and since when these have taken
+// nothing.
 type heldFacts struct {
 	holds          uint64
 	messages       uint64 // published
@@ -31,8 +32,8 @@ type heldFacts struct {
 	still          time.Time
 }
 
-// checkPace says that memory is bounded, and that the room is held for good
-// reason only.
+// checkPace checks that memory is bounded, and that the room is held only for a
+// good reason.
 func (s *simulation) checkPace(st chatroom.Stats) {
 	if s.failed != nil {
 		return
@@ -71,17 +72,17 @@ func (s *simulation) checkPace(st chatroom.Stats) {
 	}
 }
 
-// A purse is for how long the room may still be held for members that take nothing:
-// altogether no longer than stillLimit and one stillShare'th of the time. What was
-// spent on one that takes something after all does not count.
+// A purse is how long the room may still be held for members that take nothing. All
+// such holds together may last stillLimit and one stillShare'th of the time. If a
+// member takes something after all, what was spent on it does not count.
 type purse struct {
-	at    time.Time // when it was last looked into
+	at    time.Time // when it was last looked at
 	held  time.Duration
-	spent time.Duration // less what time has brought back
+	spent time.Duration // less what has been refilled since
 }
 
-// checkPurse says that members that take nothing do not stop the room for long, by
-// coming back either.
+// checkPurse checks that members that take nothing do not stop the room for long,
+// even if they come back.
 func (s *simulation) checkPurse(st chatroom.Stats) {
 	if s.failed != nil {
 		return
@@ -105,8 +106,8 @@ func (s *simulation) checkPurse(st chatroom.Stats) {
 	}
 }
 
-// spend counts a hold that has gone on for held, if nobody has taken anything of
-// those that it may be for. s.mu must be held.
+// spend counts a hold that has lasted for held, unless one of the members that it
+// may be for has taken something. s.mu must be held.
 func (s *simulation) spend(p *purse, held time.Duration) {
 	still := true
 	for _, c := range s.clients {

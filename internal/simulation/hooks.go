@@ -1,13 +1,14 @@
 package simulation
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"example.com/chatroom"
 )
 
-// names of members. Those that do not tell them apart are on purpose.
+// names are the names of members. Some are the same on purpose.
 var names = []string{
 	"ann", "bob", "ann", "Ünï", "a rather long name of a member", // members
 	"jinx", // whose join hook panics
@@ -28,7 +29,7 @@ const (
 // hookLimit is how long a hook's broadcast waits.
 const hookLimit = time.Minute
 
-func (s *simulation) onJoin(m chatroom.Member) {
+func (s *simulation) onJoin(_ context.Context, m chatroom.Member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.byAddr[m.RemoteAddr.String()]
@@ -52,7 +53,7 @@ func (s *simulation) onJoin(m chatroom.Member) {
 	}
 }
 
-// inHookLocked runs what a hook does without the lock, and waits for it. s.mu must
+// inHookLocked runs without the lock what a hook does, and waits for it. s.mu must
 // be held.
 func (s *simulation) inHookLocked(c *client, do func()) {
 	c.inHook = true
@@ -64,7 +65,7 @@ func (s *simulation) inHookLocked(c *client, do func()) {
 	do()
 }
 
-func (s *simulation) onLeave(m chatroom.Member, reason error) {
+func (s *simulation) onLeave(_ context.Context, m chatroom.Member, reason error) {
 	st := s.server.Stats()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 // unlimited is the credit of a client that takes whatever comes.
 const unlimited = -1
 
-// maxChopped is how many calls are cut short, of those on links that do.
+// maxChopped is how many calls are cut short on a link that does so.
 const maxChopped = 500
 
-// A linkKind is one of the kinds of connection that the server treats differently.
+// A linkKind is a kind of connection. The server treats each differently.
 type linkKind byte
 
 const (
@@ -26,25 +26,25 @@ const (
 
 func (k linkKind) String() string { return [linkKinds]string{"stream", "polled", "layered"}[k] }
 
-// linkTraits are what can be chosen of a link.
+// linkTraits are the properties of a link that a history can choose.
 type linkTraits struct {
 	kind     linkKind
 	half     bool // it has CloseWrite
 	chop     int  // the most bytes that one read returns; 0 is no limit
-	buffer   int  // bytes that a polled link takes although the client does not
+	buffer   int  // bytes that a polled link takes when the client does not
 	cut      int  // the most bytes that one write to a polled link takes; 0 is no limit
 	spurious bool // a polled link seems ready when it is not
 	stubborn bool // closing a layered link waits for a write under way
 }
 
-// A link is the server's end of a simulated connection. The client's end has
-// no goroutine: what it sends is put into the link, and how it reads is a number,
+// A link is the server's end of a simulated connection. The client's end has no
+// goroutine. What the client sends is put into the link. How it reads is a number:
 // the bytes that it still takes.
 type link struct {
 	// Fixed after construction.
 	linkTraits
 	remote  addr
-	patient bool // reading it ends with the server only, whatever deadlines lie ahead
+	patient bool // a read of it ends only with the server, whatever deadline is set
 
 	// mu guards the fields below and is never held while waiting.
 	mu    sync.Mutex
@@ -59,15 +59,15 @@ type link struct {
 	rekeys  int       // requests for new keys that a layered link has not answered
 
 	// To the client.
-	out      []byte        // taken, and not yet looked at
+	out      []byte        // taken, but not looked at yet
 	buffered int           // bytes of it that the client has not taken
 	credit   int           // bytes that the client still takes, or unlimited
-	refill   int           // what a slow client takes more
-	every    time.Duration // this often
+	refill   int           // how many bytes more a slow client takes
+	every    time.Duration // how often it does
 	filling  bool          // a refill is under way
 	refuse   error         // what a write returns: the client has closed or reset
 	once     error         // what a call to a polled link returns once before that
-	void     bool          // the next write to a polled link is taken, and a reset is the answer
+	void     bool          // a polled link takes the next write, and answers with a reset
 
 	// The server's own doing.
 	closing         bool
@@ -75,25 +75,25 @@ type link struct {
 	closingSince    time.Time
 	halfClosed      bool
 	lingers         bool // SetLinger(0) was not called
-	dropped         int  // bytes that were unsent when it was closed, and never will be
-	unread          int  // bytes that it had not read then, although it could
+	dropped         int  // bytes that were unsent when it was closed, and so are lost
+	unread          int  // bytes that the server could have read by then, but had not
 	readBy, writeBy deadline
-	misused         string // a call that nobody may make
+	misused         string // a call that the server must not make
 
 	// The write lock of a layered link.
 	locked bool
-	broken error // what all writes return, since one was cut
+	broken error // what all writes return after one was cut
 	told   bool  // the last words are written
 
 	// What the model judges timeouts by.
 	reading, writing bool      // a call waits
 	replying         bool      // a read waits for what it writes
-	cutReply         bool      // that has failed
+	cutReply         bool      // what it writes has failed
 	readSince        time.Time // when the last Read began
 	hungry           time.Time // since when what is being written has not moved
 	starving         bool      // the last write was not taken whole
 	taken            int64     // bytes
-	written          int64     // of them, before what is being written, be it in several calls
+	written          int64     // of these, before the write under way, which may be several calls
 }
 
 // newLink returns the link of the client with a number.
@@ -107,8 +107,8 @@ func newLink(number int, traits linkTraits) *link {
 	return l
 }
 
-// conn returns l as a connection of its kind, which has no more methods than it
-// should.
+// conn returns l as a connection of its kind, with exactly the methods of that
+// kind.
 func (l *link) conn() net.Conn {
 	switch {
 	case l.kind == polledLink && l.half:
@@ -125,7 +125,7 @@ func (l *link) conn() net.Conn {
 	return stream{l}
 }
 
-// drainLocked lets the client take of what is buffered. l.mu must be held.
+// drainLocked lets the client take from what is buffered. l.mu must be held.
 func (l *link) drainLocked() {
 	l.buffered -= l.spendLocked(l.buffered)
 	if l.buffered > 0 {
@@ -133,8 +133,8 @@ func (l *link) drainLocked() {
 	}
 }
 
-// spendLocked has the client take up to n bytes, and returns how many those are.
-// l.mu must be held.
+// spendLocked lets the client take up to n bytes, and returns how many it has
+// taken. l.mu must be held.
 func (l *link) spendLocked(n int) int {
 	if l.credit != unlimited {
 		n = min(n, l.credit)
@@ -143,7 +143,7 @@ func (l *link) spendLocked(n int) int {
 	return n
 }
 
-// fillLaterLocked has a slow client take more after a while. l.mu must be held.
+// fillLaterLocked lets a slow client take more after a while. l.mu must be held.
 func (l *link) fillLaterLocked() {
 	if l.credit == 0 && l.refill > 0 && !l.filling && !l.closed {
 		l.filling = true
@@ -182,7 +182,7 @@ func (l *link) closeLocked() error {
 	return nil
 }
 
-// beginCloseLocked says that Close was called. l.mu must be held.
+// beginCloseLocked notes that Close was called. l.mu must be held.
 func (l *link) beginCloseLocked() {
 	if !l.closing {
 		l.closing, l.closingSince = true, time.Now()
@@ -220,7 +220,7 @@ func (l *link) setDeadline(d *deadline, t time.Time) error {
 	return nil
 }
 
-// send is the client's writing. It does not wait.
+// send puts what the client sends into the link. It does not wait.
 func (l *link) send(p []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -230,7 +230,7 @@ func (l *link) send(p []byte) {
 	l.moved.Broadcast()
 }
 
-// rekey has the next read of a layered link answer.
+// rekey makes the next read of a layered link write an answer.
 func (l *link) rekey() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -238,7 +238,7 @@ func (l *link) rekey() {
 	l.moved.Broadcast()
 }
 
-// finish ends the client's writing.
+// finish ends what the client sends.
 func (l *link) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -246,8 +246,8 @@ func (l *link) finish() {
 	l.moved.Broadcast()
 }
 
-// hangUp closes the client's end, which is a reset, as it reports, if a socket has
-// bytes that it did not take.
+// hangUp closes the client's end. If a socket has bytes that the client did not
+// take, that is a reset, and hangUp returns true.
 func (l *link) hangUp() (reset bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -260,8 +260,9 @@ func (l *link) hangUp() (reset bool) {
 	return false
 }
 
-// reset cuts the client off. A socket tells of it once, to whoever comes first,
-// behind what it has received; others have nothing more to read.
+// reset cuts the client off. A socket reports the reset once, to the first call
+// that comes, after what the socket has received. Other links have nothing more to
+// read.
 func (l *link) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -287,8 +288,9 @@ func (l *link) take(credit, refill int, every time.Duration) {
 	l.moved.Broadcast()
 }
 
-// receive takes out what the client has received, or will have, and appends it to b:
-// only the server's end, or a reset, loses what is buffered.
+// receive takes out what the client has received or will receive, and appends it to
+// b. What is buffered counts as received, because only the server's end or a reset
+// loses it.
 func (l *link) receive(b []byte) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -297,14 +299,14 @@ func (l *link) receive(b []byte) []byte {
 	return b
 }
 
-// misuseLocked notes a call that nobody may make. l.mu must be held.
+// misuseLocked notes a call that the server must not make. l.mu must be held.
 func (l *link) misuseLocked(what string) {
 	if l.misused == "" {
 		l.misused = what
 	}
 }
 
-// opError dresses err as the net package does.
+// opError wraps err as the net package does.
 func (l *link) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: l.remote.network, Source: l.LocalAddr(), Addr: l.remote, Err: err}
 }

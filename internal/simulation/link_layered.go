@@ -6,8 +6,7 @@ import (
 )
 
 const (
-	// maxRecord is how much of a write is taken at once by a layered link, in
-	// bytes.
+	// maxRecord is how many bytes of a write a layered link takes together.
 	maxRecord = 16 << 10
 
 	// replyLen and alertLen are the lengths of what a layered link writes itself.
@@ -19,10 +18,10 @@ const (
 	alertTimeout = 5 * time.Second
 )
 
-// layered is a link that is on top of another connection, as TLS is: what is
-// written goes in records, of which a client receives all or nothing; a write that
-// is cut breaks it for good; reading answers requests for new keys, and closing it
-// says so, both under the lock that writes take.
+// layered is a link on top of another connection, as TLS is. What is written goes
+// out in records, and a client receives all of a record or nothing. A write that is
+// cut breaks the link for good. Reading answers requests for new keys, and closing
+// says goodbye. Both need the lock that writes take.
 type layered struct{ *link }
 
 // halfLayered can end one direction as well.
@@ -87,16 +86,16 @@ func (s layered) Write(p []byte) (n int, err error) {
 	}
 }
 
-// recordLocked writes a record, which is the client's if it has asked for it, and
-// else the layer's own. s.mu must be held.
+// recordLocked writes a record. If the client has asked for it, the record is the
+// client's, else the layer's own. s.mu must be held.
 func (s layered) recordLocked(record []byte, asked bool) error {
 	s.lockWritesLocked()
 	defer s.unlockWritesLocked()
 	return s.putLocked(record, asked)
 }
 
-// lockWritesLocked waits for a write under way, whatever the deadline. s.mu must be
-// held.
+// lockWritesLocked waits until no write is under way, and ignores deadlines. s.mu
+// must be held.
 func (s layered) lockWritesLocked() {
 	for s.locked {
 		s.moved.Wait()
@@ -109,7 +108,7 @@ func (s layered) unlockWritesLocked() {
 	s.moved.Broadcast()
 }
 
-// putLocked is recordLocked under the write lock. s.mu must be held.
+// putLocked does recordLocked under the write lock. s.mu must be held.
 func (s layered) putLocked(record []byte, asked bool) error {
 	if s.broken != nil {
 		return s.broken
@@ -130,7 +129,7 @@ func (s layered) putLocked(record []byte, asked bool) error {
 	return nil
 }
 
-// alert writes the layer's last words, once and within a time.
+// alert writes the layer's last words, at most once, and for alertTimeout at most.
 func (s layered) alert() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,8 +143,9 @@ func (s layered) alert() {
 	_ = s.putLocked(make([]byte, alertLen), false) // the connection ends anyway
 }
 
-// Close says goodbye, for which it waits for the write of a read's but not for that
-// of another call, unless it is stubborn, and closes the connection below.
+// Close says goodbye and closes the connection below. For that it waits for what a
+// read writes. It does not wait for another call's write, unless the link is
+// stubborn.
 func (s layered) Close() error {
 	s.mu.Lock()
 	s.beginCloseLocked()

@@ -6,8 +6,8 @@ import (
 	"example.com/chatroom/internal/transport"
 )
 
-// polled is a link like a socket: it takes bytes into a buffer that its client
-// takes them out of, says when it can be read, and can be read and written to
+// polled is a link like a socket. It takes bytes into a buffer, from which its
+// client takes them. It says when it can be read, and can be read and written to
 // without waiting.
 type polled struct{ *link }
 
@@ -29,8 +29,8 @@ func (s polled) Write(p []byte) (int, error) {
 	}
 }
 
-// AwaitRead calls try first, as if there were something to read, and whenever
-// there is; if the link is spurious, whenever anything moves.
+// AwaitRead calls try first as if there were something to read, and then whenever
+// there is. If the link is spurious, it calls try whenever anything moves.
 func (s polled) AwaitRead(try func() bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +82,7 @@ func (s polled) TryWrite(runs [][]byte) (int, error) {
 	return n, nil
 }
 
-// AwaitWrite waits until some of runs is taken.
+// AwaitWrite waits until some part of runs has been taken.
 func (s polled) AwaitWrite(runs [][]byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,8 +99,8 @@ func (s polled) AwaitWrite(runs [][]byte) (int, error) {
 	}
 }
 
-// bufferLocked takes what there is room for of runs, which are not empty. s.mu must
-// be held.
+// bufferLocked takes as much of runs as there is room for. runs must not be empty.
+// s.mu must be held.
 func (s polled) bufferLocked(runs [][]byte) (n int) {
 	all := 0
 	for _, run := range runs {
@@ -130,7 +130,7 @@ func (s polled) bufferLocked(runs [][]byte) (n int) {
 	return n
 }
 
-// SetLinger says, with zero, that Close drops what is unsent.
+// SetLinger with zero makes Close drop what is unsent.
 func (s polled) SetLinger(sec int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,20 +2,20 @@ package simulation
 
 import "time"
 
-// A linkState is what there is to see of a link at one moment.
+// A linkState is what can be seen of a link at one moment.
 type linkState struct {
 	kind             linkKind
 	there            bool // the client has not closed or reset
-	eager            bool // and takes whatever comes
+	eager            bool // the client is there and takes whatever comes
 	closing, closed  bool // by the server
 	closingSince     time.Time
-	abandoned        bool // what was unsent went with it
+	abandoned        bool // closing it dropped what was unsent
 	dropped, unread  int
 	misused          string
 	taken, written   int64
 	reading, writing bool
-	replying         bool // the read waits for what it writes
-	cutReply         bool // it did, and that failed, with which the connection ends
+	replying         bool // a read waits for what it writes
+	cutReply         bool // what a read wrote has failed, which ends the connection
 	readSince        time.Time
 	hungry           time.Time
 	starving         bool

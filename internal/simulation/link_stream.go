@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// stream is a link as a connection that can do what a net.Conn can do. It has no
-// buffer: what is written has been taken.
+// stream is a link that can do what a net.Conn can do. It has no buffer: what is
+// written counts as taken.
 type stream struct{ *link }
 
 // halfStream can end one direction as well.
@@ -73,7 +73,7 @@ func (l *link) beginReadLocked() {
 	l.reading, l.readSince = true, time.Now()
 }
 
-// waitErrorLocked returns why a read must not wait, if so. l.mu must be held.
+// waitErrorLocked returns why a read must not wait, or nil. l.mu must be held.
 func (l *link) waitErrorLocked() error {
 	switch {
 	case l.closed:
@@ -108,8 +108,8 @@ func (l *link) readLocked(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// beginWriteLocked begins a write, for which the model measures how long it makes
-// no progress. l.mu must be held.
+// beginWriteLocked begins a write. The model measures how long it makes no
+// progress. l.mu must be held.
 func (l *link) beginWriteLocked() {
 	switch {
 	case l.writing:
@@ -125,7 +125,7 @@ func (l *link) beginWriteLocked() {
 
 func (l *link) endWriteLocked() { l.writing = false }
 
-// writeErrorLocked returns why nothing can be written, if so. l.mu must be held.
+// writeErrorLocked returns why nothing can be written, or nil. l.mu must be held.
 func (l *link) writeErrorLocked() error {
 	switch err := l.once; {
 	case l.closed:
@@ -153,7 +153,7 @@ func (l *link) acceptLocked(p []byte) {
 	l.hungry = time.Now()
 }
 
-// closeWrite ends what the client reads, which has no use for the news.
+// closeWrite ends what the client reads. The client does nothing with the news.
 func (l *link) closeWrite() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// memory is where simulated addresses are.
+// memory is the network of simulated addresses.
 const memory = "memory"
 
 // An addr is the address of one end of a simulated connection.

@@ -9,14 +9,14 @@ import (
 	"example.com/chatroom"
 )
 
-// A logged is a message that the observer received: one of the room's sequence.
+// A logged is one message of the room's sequence, as the observer received it.
 type logged struct {
 	from *client
 	seq  int
 	unit []byte
 }
 
-// check holds the server against the contract, while nothing moves.
+// check compares the server with the contract, when nothing moves.
 func (s *simulation) check() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,7 +45,8 @@ func (s *simulation) check() {
 }
 
 // checkOrder reads what the observer has received, which is the room's one
-// sequence: each sender's messages in order, whole, under its own name.
+// sequence. It checks that each sender's messages are there in order, whole and
+// under the sender's name.
 func (s *simulation) checkOrder() {
 	for in := s.observer.link.receive(nil); len(in) > 0; {
 		name, rest, ok := cutFrame(in)
@@ -82,8 +83,8 @@ func (s *simulation) checkOrder() {
 	}
 }
 
-// identify returns whose message it is, which of those, and of what size, -1 if
-// nobody has sent it.
+// identify returns whose message it is, which of that sender's messages, and its
+// size. All are -1 if nobody has sent it.
 func (s *simulation) identify(body []byte) (from *client, seq, size int) {
 	if len(body) < minBody || body[3] != '.' {
 		return nil, 0, -1
@@ -107,7 +108,7 @@ func (s *simulation) identify(body []byte) (from *client, seq, size int) {
 // headerLen is the length of a frame's header in bytes.
 const headerLen = 10
 
-// cutFrame takes a whole frame from in.
+// cutFrame takes one whole frame off in.
 func cutFrame(in []byte) (payload, rest []byte, ok bool) {
 	if len(in) < headerLen {
 		return nil, nil, false
@@ -119,8 +120,8 @@ func cutFrame(in []byte) (payload, rest []byte, ok bool) {
 	return in[headerLen : headerLen+n], in[headerLen+n:], true
 }
 
-// checkReceived holds what c has received against the sequence from its join on,
-// less its own.
+// checkReceived compares what c has received with the sequence from its join on,
+// without c's own messages.
 func (s *simulation) checkReceived(c *client) {
 	state := c.link.look()
 	if !state.closed {
@@ -167,8 +168,8 @@ func (s *simulation) checkReceived(c *client) {
 	s.checkKeepsUp(c, state)
 }
 
-// resolve finds out where in the sequence c has joined, which is certain only if
-// nothing was published meanwhile. It reports false if nothing tells yet.
+// resolve finds out where in the sequence c has joined. That is certain only if
+// nothing was published meanwhile. It returns false while nothing tells.
 func (s *simulation) resolve(c *client) bool {
 	first, last := int(c.lo), min(int(c.hi), len(s.log))
 	if first < last && (len(c.got) > 0 || !c.link.look().eager) {
@@ -188,7 +189,8 @@ func (s *simulation) resolve(c *client) bool {
 	return true
 }
 
-// checkKeepsUp says that who reads has everything, whatever the others do.
+// checkKeepsUp checks that a client that reads has everything, whatever the others
+// do.
 func (s *simulation) checkKeepsUp(c *client, state linkState) {
 	if c.left > 0 || c.dead || state.closing || !state.eager || s.failed != nil {
 		return
@@ -201,8 +203,8 @@ func (s *simulation) checkKeepsUp(c *client, state linkState) {
 	c.loose = false
 }
 
-// checkPublished says that what has been read whole is published, unless the
-// room is held.
+// checkPublished checks that what has been read whole is published, unless the room
+// is held.
 func (s *simulation) checkPublished(c *client, st chatroom.Stats) {
 	state := c.link.look()
 	if state.closing || state.replying || s.failed != nil || c.dead || c.joined == 0 || c.inHook || c.lossy || st.Held || s.ending {

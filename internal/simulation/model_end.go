@@ -9,11 +9,11 @@ import (
 	"example.com/chatroom"
 )
 
-// lingerLimit is how long the server waits for what a moment usually brings: a
-// write that may meet a reset, a read that must end.
+// lingerLimit is how long the server waits for something that usually takes a
+// moment: a write that may meet a reset, a read that must end.
 const lingerLimit = 500 * time.Millisecond
 
-// checkLink says that the server uses the connection as it may, and closes it in
+// checkLink checks that the server uses the connection as it may, and closes it in
 // time.
 func (s *simulation) checkLink(c *client) {
 	state := c.link.look()
@@ -30,7 +30,7 @@ func (s *simulation) checkLink(c *client) {
 	}
 }
 
-// checkEnded holds the end of a connection against its causes.
+// checkEnded compares the end of a connection with its causes.
 func (s *simulation) checkEnded(c *client, st chatroom.Stats) {
 	state := c.link.look()
 	switch {
@@ -83,8 +83,8 @@ func (s *simulation) checkEnded(c *client, st chatroom.Stats) {
 	s.checkUnsent(c, state)
 }
 
-// checkUnsent says that what a socket holds for a client goes with that if it is a
-// slow consumer, and that nothing is lost of what others are owed.
+// checkUnsent checks that a slow consumer's socket drops what it holds, and that no
+// other client loses anything that it is owed.
 func (s *simulation) checkUnsent(c *client, state linkState) {
 	slow := errors.Is(c.reason, chatroom.ErrSlowConsumer)
 	switch {
@@ -98,11 +98,11 @@ func (s *simulation) checkUnsent(c *client, state linkState) {
 	}
 }
 
-// checkOpen says that a connection that has not ended does not have to.
+// checkOpen checks that a connection that is still open does not have to end.
 func (s *simulation) checkOpen(c *client, st chatroom.Stats, state linkState) {
 	if s.ending || state.closing || state.replying {
 		if s.ending && c.ends && c.dueSince.IsZero() {
-			c.dueSince = time.Now() // what it has sent may be read before the server's end stops that
+			c.dueSince = time.Now() // it may be read until the server's end stops that
 		}
 		return
 	}
@@ -133,14 +133,14 @@ func (s *simulation) missing(c *client) int {
 	return n
 }
 
-// abrupt reports whether the server's end may have cut members off. s.mu must be
+// abrupt reports whether the server's end may have cut off members. s.mu must be
 // held.
 func (s *simulation) abrupt() bool {
 	return s.cutShort || slices.ContainsFunc(s.ends, func(e endFacts) bool { return e.err != nil })
 }
 
-// mayLose reports whether a member that left like that may have had messages
-// unread.
+// mayLose reports whether a member that left with this reason may have left
+// messages unread.
 func (s *simulation) mayLose(reason error) bool {
 	return errors.Is(reason, chatroom.ErrSlowConsumer) || errors.Is(reason, os.ErrDeadlineExceeded)
 }
@@ -152,14 +152,14 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// checkReason says whether what the program was told is what happened.
+// checkReason checks that the reason that the program was told is what happened.
 func (s *simulation) checkReason(c *client, reason error) {
 	late := errors.Is(reason, os.ErrDeadlineExceeded)
 	switch {
 	case errors.Is(reason, chatroom.ErrSlowConsumer) && late:
 		state, limit := c.slow.link, s.cfg.write
 		if state.kind == layeredLink {
-			limit -= limit / 16 // a deadline of a write before serves for that long, and cuts for good
+			limit -= limit / 16 // an earlier write's deadline may serve for that long, and its cut is final
 		}
 		if limit > 0 && state.starving && c.slow.at.Sub(state.hungry) >= limit {
 			return
@@ -176,6 +176,10 @@ func (s *simulation) checkReason(c *client, reason error) {
 		if s.cfg.idle > 0 && c.slow.at.Sub(c.slow.link.readSince) >= s.cfg.idle {
 			return
 		}
+		// A read that writes may be stuck in the middle of a frame that was sent whole.
+		if s.cfg.frame > 0 && (c.restFor() >= s.cfg.frame || c.rekeyed) {
+			return
+		}
 	}
 	for _, want := range c.causes {
 		if want == nil && reason == nil || want != nil && errors.Is(reason, want) {
@@ -189,8 +193,8 @@ func (s *simulation) handshakeOver(c *client) bool {
 	return s.cfg.handshake > 0 && time.Since(c.opened) >= s.cfg.handshake
 }
 
-// checkTimeouts says that nobody has been waited for longer than the options
-// allow.
+// checkTimeouts checks that the server has waited for nobody longer than the
+// options allow.
 func (s *simulation) checkTimeouts(c *client) {
 	state, linger := c.link.look(), time.Duration(0)
 	if state.replying {
@@ -206,6 +210,8 @@ func (s *simulation) checkTimeouts(c *client) {
 		s.fail(c.String()+", which reads, to have gone with the server", "an open connection")
 	case s.cfg.write > 0 && state.writing && time.Since(state.hungry) > 2*s.cfg.write:
 		s.fail(c.String()+" to be disconnected, since it has taken nothing since "+state.hungry.Sub(s.start).String(), "an open connection")
+	case c.joined > 0 && s.cfg.frame > 0 && !s.ending && c.unfinished() && state.reading && !state.replying && min(time.Since(c.restSince), time.Since(state.readSince)) > s.cfg.frame+s.cfg.frame/16:
+		s.fail(c.String()+" to be disconnected, since its frame is unfinished since "+c.restSince.Sub(s.start).String(), "an open connection")
 	case c.joined > 0 && s.cfg.idle > 0 && !s.ending && state.reading && time.Since(state.readSince) > s.cfg.idle+linger:
 		s.fail(c.String()+" to be disconnected, since it has been silent since "+state.readSince.Sub(s.start).String(), "an open connection")
 	}

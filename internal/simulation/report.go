@@ -14,7 +14,7 @@ const (
 	reduceRuns = 2000
 	reduceTime = 20 * time.Second
 
-	// reduceTries is how often a history is run to fail once more.
+	// reduceTries is how often a history is run again to see it fail once more.
 	reduceTries = 100
 )
 
@@ -39,8 +39,8 @@ func report(tb testing.TB, h history, what string, run runner) {
 		what, err, short.config(), trace.String(), len(short.steps()), len(h.steps()), short, rerun(tb.Name()))
 }
 
-// reduce takes steps out of h as long as it fails without them, and returns what
-// is left and how that fails, nil if h does not fail again.
+// reduce removes steps from h as long as h fails without them. It returns what is
+// left and how that fails, or nil if h does not fail again.
 func reduce(h history, run runner) (history, error) {
 	runs, until := 0, time.Now().Add(reduceTime)
 	var failed error
@@ -77,7 +77,7 @@ func reduce(h history, run runner) (history, error) {
 	}
 }
 
-// rerun returns the command that runs a test again, with the flags that this
+// rerun returns the command that runs a test again. It includes the flags that this
 // package's tests have added.
 func rerun(name string) string {
 	var pattern []string

@@ -15,8 +15,8 @@ import (
 
 var errRefused = errors.New("not this name")
 
-// A simulation is one run of a history. It happens on the goroutine that calls
-// run, inside a bubble, but for the hooks.
+// A simulation is one run of a history, inside a bubble. All of it happens on the
+// goroutine that calls run, except the hooks.
 type simulation struct {
 	// Fixed after construction.
 	cfg    config
@@ -28,10 +28,10 @@ type simulation struct {
 	// Owned by the run.
 	clients   []*client // by number less two
 	observer  *client   // reads everything, and so knows the order
-	program   *client   // whom the messages of the program are from
+	program   *client   // the sender of the program's messages
 	listeners []*listening
 	log       []logged
-	want      []byte // what the observer is to receive, room for one message
+	want      []byte // a buffer for one message that the observer is to receive
 	widest    int    // the longest message so far
 	spent     int    // see spendable
 	ending    bool   // the server's end has begun
@@ -39,7 +39,7 @@ type simulation struct {
 	cutShort  bool // and not gracefully
 	held      heldFacts
 	purse     purse
-	wg        sync.WaitGroup // what run has started
+	wg        sync.WaitGroup // the goroutines that run has started
 	at        int            // index of the step
 	failed    error
 
@@ -50,7 +50,7 @@ type simulation struct {
 	strange    string       // what a hook was told that cannot be
 	broadcasts []*broadcast // by the number in their text
 	ends       []endFacts
-	ended      bool // the server's end has begun, and it knows
+	ended      bool // the server's end has begun, and the server knows
 }
 
 // A listening is one Serve.
@@ -78,6 +78,7 @@ func newSimulation(h history, trace *strings.Builder) *simulation {
 		chatroom.WithWriteTimeout(s.cfg.write),
 		chatroom.WithIdleTimeout(s.cfg.idle),
 		chatroom.WithHandshakeTimeout(s.cfg.handshake),
+		chatroom.WithFrameTimeout(s.cfg.frame),
 		chatroom.WithNameRule(func(name string) error {
 			if name == "no" {
 				return errRefused
@@ -90,8 +91,8 @@ func newSimulation(h history, trace *strings.Builder) *simulation {
 	return s
 }
 
-// run does the steps and returns what was wrong, or nil. Nothing of it is left
-// when it returns.
+// run does the steps. It returns what was wrong, or nil, when nothing of the
+// simulation is left.
 func (s *simulation) run() error {
 	s.serve()
 	s.observer = s.connect("observer", 0)
@@ -122,7 +123,7 @@ func (s *simulation) serve() {
 	})
 }
 
-// finish ends the server, whatever has happened, and looks at what is left.
+// finish ends the server, whatever has happened before, and checks what is left.
 func (s *simulation) finish() {
 	s.at = len(s.steps)
 	s.settle()
@@ -162,7 +163,7 @@ func (s *simulation) sleep(d time.Duration) {
 	time.Sleep(d)
 }
 
-// settle waits until nothing moves, and holds the server against the model.
+// settle waits until nothing moves, and compares the server with the model.
 func (s *simulation) settle() {
 	synctest.Wait()
 	if s.failed == nil {
@@ -192,8 +193,8 @@ func (s *simulation) all() []*client {
 	return append([]*client{s.observer}, s.clients...)
 }
 
-// connect opens a connection, and sends the name unless part says how much of
-// it to send.
+// connect opens a connection and sends the name, or, if part says so, only a part
+// of it.
 func (s *simulation) connect(name string, options byte) *client {
 	now := s.server.Stats()
 	c := &client{

@@ -1,12 +1,13 @@
 // Package simulation makes up lives of a chat server, runs them on a fake clock,
-// and holds each against a model of what package chatroom promises: one order,
+// and compares each with a model of what package chatroom promises: one order,
 // exclusion, membership, isolation, bounded memory, clean-up told once with the
 // right reason, no silent loss, and figures that add up.
 //
-// A history decides what happens: who joins and sends how much, who stops reading,
-// goes, is cut off at which byte or sends garbage, how much time passes, how the
-// server ends, and its limits and timeouts. The same history always does the same;
-// how the goroutines of one step take turns is up to the scheduler.
+// A history decides what happens. It says who joins and sends how much; who stops
+// reading, leaves, is cut off at which byte or sends garbage; how much time passes;
+// how the server ends; and its limits and timeouts. The same history always does
+// the same things, but the scheduler decides how the goroutines of one step take
+// turns.
 package simulation
 
 import (
@@ -19,24 +20,25 @@ import (
 	"testing/synctest"
 )
 
-// Run runs the history that seed stands for, and fails t unless the server keeps
-// every promise. The test fails with the seed, the shortest history found that
-// fails as well, what was wanted, what came, and how to run just that test again.
-// Give each seed a subtest of its own, so that it can be named. Should a goroutine
-// of the server panic, the test binary ends; run with -v to see which subtest it
-// was.
+// Run runs the history of seed, and fails t unless the server keeps every promise.
+// A failure reports the seed, the shortest history found that fails as well, what
+// was wanted, what came, and how to run just that test again. Give each seed a
+// subtest of its own, so that it can be named. If a goroutine of the server panics,
+// the test binary ends; run with -v to see which subtest it was.
 //
-// t must be outside of any bubble; Run makes [testing/synctest] bubbles. It blocks
-// until the history is over, mostly a few milliseconds, and leaves nothing running.
+// t must be outside any bubble, because Run makes [testing/synctest] bubbles. Run
+// blocks until the history is over, mostly a few milliseconds, and leaves nothing
+// running.
 func Run(t *testing.T, seed uint64) {
 	t.Helper()
 	report(t, newHistory(seed), fmt.Sprintf("seed %d", seed), inBubble(t))
 }
 
-// RunHistory is [Run] of a history given in bytes, for fuzz tests and for histories
-// that have once failed. Any bytes are a history: a head that says how the server
-// and its connections are, and three bytes for each step, of which 200 count. What
-// they mean may change with this package. It keeps no part of the slice.
+// RunHistory does what [Run] does for a history given in bytes. It is for fuzz
+// tests, and for histories that have failed once. Any bytes are a history: a head
+// that describes the server and its connections, and three bytes for each step.
+// Only the first 200 steps count. What the bytes mean may change with this package.
+// RunHistory keeps no part of the slice.
 func RunHistory(t *testing.T, h []byte) {
 	t.Helper()
 	report(t, h, "a history", inBubble(t))
@@ -51,7 +53,7 @@ func inBubble(t *testing.T) runner {
 	return func(h history, trace *strings.Builder) (err error) {
 		var s *simulation
 		defer func() {
-			// Of a bubble whose goroutines wait for each other.
+			// The goroutines of the bubble wait for each other.
 			v := recover()
 			if v == nil {
 				return
@@ -69,8 +71,8 @@ func inBubble(t *testing.T) runner {
 	}
 }
 
-// bubbleStacks returns the stacks of goroutines in the latest bubble. Those of
-// bubbles that came to no end stay.
+// bubbleStacks returns the stacks of the goroutines in the latest bubble. Earlier
+// bubbles that never ended are left out, because their goroutines stay.
 func bubbleStacks() string {
 	buf := make([]byte, 1<<20)
 	all := string(buf[:runtime.Stack(buf, true)])

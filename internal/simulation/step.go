@@ -13,12 +13,12 @@ import (
 	"example.com/chatroom"
 )
 
-// spendable bounds what a history costs: the bytes of its messages, to each
-// client.
+// spendable bounds what a history costs. It counts the bytes of all messages, once
+// for each client.
 const spendable = 8 << 20
 
-// maxClients is how many connect in a history, but for those whose join hooks end
-// the server.
+// maxClients is how many clients connect in a history. Those whose join hooks end
+// the server do not count.
 const maxClients = 40
 
 // sender returns a client that still sends, chosen by a, or nil.
@@ -120,7 +120,7 @@ func (s *simulation) doAs(c *client, st step) {
 	}
 }
 
-// join has somebody connect, and returns who, nil if there are enough.
+// join has somebody connect, and returns that client, or nil if there are enough.
 func (s *simulation) join(st step) *client {
 	if len(s.clients) >= maxClients {
 		return nil
@@ -170,7 +170,7 @@ func (s *simulation) say(size int, limit time.Duration) {
 	s.wg.Go(func() { s.broadcast(size, limit) })
 }
 
-// goodbye ends what c sends, and, unless half, what it receives.
+// goodbye ends what c sends and, unless half is true, what it receives.
 func (s *simulation) goodbye(c *client, half bool) {
 	s.note("%v says goodbye%s%s", c, either(half, ", and goes on reading", ""), either(c.unfinished(), ", in the middle of a frame", ""))
 	c.over = true
@@ -190,14 +190,15 @@ func (s *simulation) goodbye(c *client, half bool) {
 	// A write that fails before the end is read is the reason, if that is not clean.
 	c.may(syscall.EPIPE)
 	if c.link.hangUp() {
-		c.causes = before // what has been sent may be read, but its end is none
+		c.causes = before // what has been sent may be read, but its end is no goodbye
 		c.lossy = true
 		s.isReset(c)
 	}
 }
 
-// isReset says that c ends with a reset. After a write to a socket that meets it
-// another finds no connection any more, and a read the end of half a frame.
+// isReset notes that c ends with a reset. After a write to a socket has met the
+// reset, another write finds no connection any more, and a read finds the end of
+// half a frame.
 func (s *simulation) isReset(c *client) {
 	c.must(syscall.ECONNRESET)
 	if c.link.kind == polledLink {
@@ -208,7 +209,7 @@ func (s *simulation) isReset(c *client) {
 	}
 }
 
-// garbage sends what no client may.
+// garbage sends what no client is allowed to send.
 func (s *simulation) garbage(c *client, kind byte) {
 	if c.unfinished() {
 		c.finish(len(c.rest))
@@ -231,12 +232,13 @@ func (s *simulation) garbage(c *client, kind byte) {
 	c.link.send([]byte(bad))
 }
 
-// pace sets how c reads, or has the server write to it from below.
+// pace sets how c reads, or makes the server write to it from below.
 func (s *simulation) pace(c *client, st step) {
 	switch kind := st.b % 4; {
 	case st.op == opRekey:
 		s.note("%v asks for new keys", c)
 		c.link.rekey()
+		c.rekeyed = true
 		return
 	case st.op == opStall && kind < 3:
 		credit := pick(st.b>>2, 0, 100, 1000, 5000)
@@ -258,7 +260,8 @@ func (s *simulation) pace(c *client, st step) {
 	c.loose = true
 }
 
-// flush checks that Flush returns when all is written, or when its time is up.
+// flush checks that Flush returns when everything is written, or when its time is
+// up.
 func (s *simulation) flush(limit time.Duration) {
 	s.note("flush, for up to %v", limit)
 	s.settle()
@@ -288,7 +291,7 @@ func (s *simulation) allEager() bool {
 	return true
 }
 
-// listen has the server serve one listener more, or ends one of several.
+// listen makes the server serve one more listener, or ends one of several.
 func (s *simulation) listen(st step) {
 	if st.b&1 == 0 {
 		if len(s.listeners) < 4 {
@@ -305,8 +308,8 @@ func (s *simulation) listen(st step) {
 	}
 }
 
-// swarm has members join that soon take nothing, some at once and again and again,
-// while somebody floods.
+// swarm has members join in several rounds, one or two together, while somebody
+// floods. Each takes a few bytes or none, and then nothing more.
 func (s *simulation) swarm(st step) {
 	credit := pick(st.b>>4, 0, s.cfg.backlog*5/4) // who has taken a backlog is waited for longer
 	gap := pick(st.a, 2*time.Second, 3*time.Second)

@@ -1,0 +1,218 @@
+package chatroom
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// emptyTime is how long an empty room is kept for its history.
+	emptyTime = time.Minute
+
+	// maxEmpty is how many empty rooms are kept at most.
+	maxEmpty = 1000
+)
+
+// Room returns a handle on the room of that name, whether or not the room exists.
+func (s *Server) Room(name string) Room { return Room{s, name} }
+
+// Rooms returns the rooms that exist, sorted by name. The room "" always exists.
+func (s *Server) Rooms() []Room {
+	var rooms []Room
+	for _, r := range s.liveRooms() {
+		rooms = append(rooms, Room{s, r.name})
+	}
+	return rooms
+}
+
+// liveRooms returns the rooms that exist, sorted by name.
+func (s *Server) liveRooms() []*room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.rooms) == 1 {
+		return s.only[:] // without an allocation
+	}
+	return slices.SortedFunc(maps.Values(s.rooms), func(a, b *room) int { return strings.Compare(a.name, b.name) })
+}
+
+// Broadcast is [Room.Broadcast] to every room, in the order of their names. Rooms that
+// are held come last, so that they do not delay the others. When ctx ends first, the
+// rooms that are still held do not get body, and Broadcast returns ctx.Err().
+func (s *Server) Broadcast(ctx context.Context, from string, body []byte, except ...Member) error {
+	if err := s.checkMessage(ctx, from, body); err != nil {
+		return err
+	}
+	var short [128]byte // so that a short name needs no allocation
+	prefix := AppendFrame(short[:0], []byte(from))
+	rooms := s.liveRooms()
+	if len(rooms) == 1 {
+		return rooms[0].broadcast(ctx, prefix, body, except)
+	}
+	var held []*room
+	for _, r := range rooms {
+		switch entered, err := r.tryEnter(); {
+		case err != nil && err != errRoomGone:
+			return err
+		case entered:
+			r.appendAndUnlock(0, except, prefix, body)
+		case err == nil:
+			held = append(held, r)
+		}
+	}
+	for _, r := range held {
+		if err := r.broadcast(ctx, prefix, body, except); err != nil && err != errRoomGone {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkMessage returns why the program cannot publish this message, or nil.
+func (s *Server) checkMessage(ctx context.Context, from string, body []byte) error {
+	if limit := s.cfg.maxMessage; max(len(from), len(body)) > limit {
+		return fmt.Errorf("%w: broadcast of %d bytes, the limit is %d", ErrFrameTooLarge, max(len(from), len(body)), limit)
+	}
+	return ctx.Err()
+}
+
+// Members returns the current members of all rooms, in the order in which they joined.
+// The slice belongs to the caller.
+func (s *Server) Members() []Member {
+	all := []Member{}
+	for _, r := range s.liveRooms() {
+		all = r.list(all)
+	}
+	slices.SortFunc(all, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// Flush blocks until everything published before the call has been written to the
+// connections of all members that have not left. When ctx ends first, it returns
+// ctx.Err().
+func (s *Server) Flush(ctx context.Context) error {
+	for _, r := range s.liveRooms() {
+		if err := r.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// join lists sess in its room. It makes the room if there is none.
+func (s *Server) join(sess *session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return ErrServerClosed
+	}
+	r := s.roomLocked(sess.ref.room)
+	if !sess.setRoom(r) {
+		s.forgetIfIdleLocked(r)
+		return errNotMember // the connection has ended, and the session knows why
+	}
+	if err := r.join(&sess.seat, s.lastID+1); err != nil {
+		s.forgetIfIdleLocked(r)
+		return err
+	}
+	s.lastID++
+	s.keepLocked(r)
+	return nil
+}
+
+// findRoom returns the room of that name, or nil if it does not exist. If write is true
+// and the server keeps a history, findRoom makes the room, so that whoever joins later
+// finds what is written to it.
+func (s *Server) findRoom(name string, write bool) *room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.rooms[name]
+	if r == nil && write && s.cfg.history > 0 && !s.closing {
+		r = s.roomLocked(name)
+		s.forgetIfIdleLocked(r) // in a minute
+	}
+	return r
+}
+
+// roomLocked returns the room of that name. It makes the room if there is none. s.mu
+// must be held.
+func (s *Server) roomLocked(name string) *room {
+	r := s.rooms[name]
+	if r == nil {
+		r = newRoom(name, &s.cfg, &s.sweepers)
+		s.rooms[name] = r
+	}
+	return r
+}
+
+// forgetIfIdle forgets r if nobody is in it. If the server keeps a history, it first
+// keeps r for emptyTime.
+func (s *Server) forgetIfIdle(r *room) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgetIfIdleLocked(r)
+}
+
+func (s *Server) forgetIfIdleLocked(r *room) {
+	switch {
+	case r.name == "" || s.rooms[r.name] != r || r.emptyElem != nil || !r.isIdle():
+	case s.cfg.history > 0 && !s.closing:
+		r.emptySince = time.Now()
+		r.emptyElem = s.empty.PushBack(r)
+		if s.empty.Len() > maxEmpty {
+			s.forgetLocked(s.empty.Front().Value.(*room))
+		}
+		s.setEmptyTimerLocked()
+	default:
+		s.forgetLocked(r)
+	}
+}
+
+// forgetLocked forgets r, which must be empty. s.mu must be held.
+func (s *Server) forgetLocked(r *room) {
+	s.keepLocked(r)
+	delete(s.rooms, r.name)
+	r.endTo(roomGone)
+	r.stats(&s.past)
+}
+
+// keepLocked takes r off the list of empty rooms. s.mu must be held.
+func (s *Server) keepLocked(r *room) {
+	if r.emptyElem != nil {
+		s.empty.Remove(r.emptyElem)
+		r.emptyElem = nil
+	}
+}
+
+// setEmptyTimerLocked sets emptyTimer to the moment at which the next empty room is to
+// be forgotten. s.mu must be held.
+func (s *Server) setEmptyTimerLocked() {
+	if s.empty.Len() == 0 {
+		return
+	}
+	after := time.Until(s.empty.Front().Value.(*room).emptySince.Add(emptyTime))
+	if s.emptyTimer == nil {
+		s.emptyTimer = time.AfterFunc(after, s.forgetEmpty)
+	} else {
+		s.emptyTimer.Reset(after)
+	}
+}
+
+// forgetEmpty forgets the rooms that have been empty for emptyTime. It runs on a
+// goroutine of emptyTimer's.
+func (s *Server) forgetEmpty() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := s.empty.Front(); e != nil; e = s.empty.Front() {
+		r := e.Value.(*room)
+		if time.Since(r.emptySince) < emptyTime {
+			break
+		}
+		s.forgetLocked(r)
+	}
+	s.setEmptyTimerLocked()
+}
