@@ -5,8 +5,6 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -40,8 +38,7 @@ func FuzzServer(f *testing.F) {
 			}
 			want = append(want, string(payload))
 		}
-		named := want != nil && from != "" && len(from) <= 64 && utf8.ValidString(from) &&
-			!bytes.ContainsFunc([]byte(from), unicode.IsControl)
+		named := want != nil && chatroom.CheckName(from) == nil
 
 		synctest.Test(t, func(t *testing.T) {
 			s := chatroomtest.NewServer(t, chatroom.WithMaxMessage(limit))

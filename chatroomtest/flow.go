@@ -225,15 +225,20 @@ func (f *flow) writeErrLocked() error {
 	return f.sendErr
 }
 
-// endWriter ends the flow behind what was written, and makes writes return err. It
-// returns false if the writing end was closed before.
-func (f *flow) endWriter(err error) bool {
+// endWriter ends the flow behind what was written, and makes writes return err. If reset
+// is not nil it drops what is held, and makes reads return reset. It returns false if the
+// writing end was closed before.
+func (f *flow) endWriter(err, reset error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.sendErr == net.ErrClosed {
 		return false
 	}
 	f.sendErr = err
+	if reset != nil && f.readErr == nil {
+		f.readErr = reset
+		f.dropLocked()
+	}
 	f.endLocked()
 	f.writeBy.stopLocked()
 	f.changed.Broadcast()
@@ -250,16 +255,6 @@ func (f *flow) endLocked() {
 		f.endAt = f.freeAt
 	}
 	f.endAt = f.endAt.Add(f.latency)
-}
-
-// breakReads drops what is held, and makes reads return err.
-func (f *flow) breakReads(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.readErr == nil {
-		f.readErr = err
-		f.dropLocked()
-	}
 }
 
 // endReader closes the reading end: reads then return readErr, and writes sendErr.

@@ -85,7 +85,7 @@ func (l *Link) CutAfter(n int64) {
 }
 
 func (l *Link) cut() {
-	l.out.endWriter(syscall.ECONNRESET)
+	l.out.endWriter(syscall.ECONNRESET, nil)
 	l.in.endReader(syscall.ECONNRESET, syscall.EPIPE)
 }
 
@@ -129,7 +129,7 @@ func (l *Link) CloseWrite() error { return opError("close", l, l.out.endWrites()
 
 // Close ends both directions. What was written still arrives.
 func (l *Link) Close() error {
-	if !l.out.endWriter(net.ErrClosed) {
+	if !l.out.endWriter(net.ErrClosed, nil) {
 		return opError("close", l, net.ErrClosed)
 	}
 	l.in.endReader(net.ErrClosed, syscall.EPIPE)
@@ -138,10 +138,9 @@ func (l *Link) Close() error {
 
 // reset ends the connection. The other end finds it reset without delay.
 func (l *Link) reset() error {
-	if !l.out.endWriter(net.ErrClosed) {
+	if !l.out.endWriter(net.ErrClosed, syscall.ECONNRESET) {
 		return opError("close", l, net.ErrClosed)
 	}
-	l.out.breakReads(syscall.ECONNRESET)
 	l.in.endReader(net.ErrClosed, syscall.ECONNRESET)
 	return nil
 }
