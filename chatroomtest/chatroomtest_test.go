@@ -291,7 +291,6 @@ func TestRefusal(t *testing.T) {
 func TestBubbleMismatch(t *testing.T) {
 	uses := map[string]func(*chatroomtest.Server){
 		"Join":     func(s *chatroomtest.Server) { s.Join("alice") },
-		"Dial":     func(s *chatroomtest.Server) { s.Dial() },
 		"DialLink": func(s *chatroomtest.Server) { s.DialLink(0) },
 		"DialRaw":  func(s *chatroomtest.Server) { s.DialRaw() },
 		"Refusal":  func(s *chatroomtest.Server) { _ = s.Refusal("alice") },

@@ -33,8 +33,7 @@ type received struct {
 	err error
 }
 
-// receiving receives on a goroutine of its own, which ends with ctx and sends one
-// result.
+// receiving receives on a goroutine, which ends with ctx and sends one result.
 func (c *Client) receiving(ctx context.Context) <-chan received {
 	got := make(chan received, 1)
 	go func() {
@@ -44,8 +43,7 @@ func (c *Client) receiving(ctx context.Context) <-chan received {
 	return got
 }
 
-// awaitJoin waits until the join hook tells of the client. It listens to the
-// connection meanwhile, since that is all there is to hear of a rejected name.
+// awaitJoin waits until the join hook tells of the client, or its connection ends.
 func (c *Client) awaitJoin(ctx context.Context, name string) chatroom.Member {
 	c.s.tb.Helper()
 	who := fmt.Sprintf("join as %q", name)

@@ -79,20 +79,9 @@
 // What is set on an end is about what that end writes; the server's end is the Peer.
 // [Reset] ends any connection without a goodbye.
 //
-// # Scripts
+// # Scripts and proofs
 //
-// [RunScripts] runs a room's stories from text files, a line for each act:
-//
-//	join alice
-//	join bob
-//	alice: hello
-//	bob< alice: hello
-//	cut alice mid-frame
-//	sleep 1h
-//
-// # Proofs
-//
-// [TestServer], [TestClient] and [TestListener] are suites in the manner of
-// [testing/slogtest]: each case has a name, says why it is there, and can be skipped,
-// also in part, by [SkipCase].
+// [RunScripts] runs a room's stories from text files. [TestServer], [TestClient] and
+// [TestListener] are suites in the manner of [testing/slogtest]: each case has a name,
+// says why it is there, and can be skipped, also in part, by [SkipCase].
 package chatroomtest

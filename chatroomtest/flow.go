@@ -294,22 +294,13 @@ func (f *flow) endWrites() error {
 	return f.sendErr
 }
 
-func (f *flow) setReadDeadline(t time.Time) error {
+// setDeadline sets one of the flow's deadlines, unless that end is closed, as err says.
+func (f *flow) setDeadline(d *deadline, err *error, t time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.readErr == net.ErrClosed {
+	if *err == net.ErrClosed {
 		return net.ErrClosed
 	}
-	f.readBy.setLocked(&f.changed, t)
-	return nil
-}
-
-func (f *flow) setWriteDeadline(t time.Time) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.sendErr == net.ErrClosed {
-		return net.ErrClosed
-	}
-	f.writeBy.setLocked(&f.changed, t)
+	d.setLocked(&f.changed, t)
 	return nil
 }

@@ -158,10 +158,10 @@ func (l *Link) SetDeadline(t time.Time) error {
 
 // SetReadDeadline sets the deadline of reads, those that wait included.
 func (l *Link) SetReadDeadline(t time.Time) error {
-	return opError("set", l, l.in.setReadDeadline(t))
+	return opError("set", l, l.in.setDeadline(&l.in.readBy, &l.in.readErr, t))
 }
 
 // SetWriteDeadline sets the deadline of writes, those that wait included.
 func (l *Link) SetWriteDeadline(t time.Time) error {
-	return opError("set", l, l.out.setWriteDeadline(t))
+	return opError("set", l, l.out.setDeadline(&l.out.writeBy, &l.out.sendErr, t))
 }

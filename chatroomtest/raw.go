@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// A Raw is a connection to a [Server] that speaks bytes. Read, Write and the
-// deadlines are the connection's own; the other methods fail the test and must
-// be called on its goroutine.
+// A Raw is a connection to a [Server] that speaks bytes. The methods that are not the
+// connection's own fail the test, and must be called on its goroutine.
 type Raw struct {
 	net.Conn
 

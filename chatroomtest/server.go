@@ -247,13 +247,6 @@ func (s *Server) Refusal(name string) error {
 	}
 }
 
-// Dial connects to the server without a word. The connection is closed by
-// tb.Cleanup.
-func (s *Server) Dial() net.Conn {
-	s.tb.Helper()
-	return s.closeAtEnd(s.connect())
-}
-
 // DialLink connects to the server without a word, in memory whatever the server's
 // listener, by a link of the size that [NewLink] takes. The server has its
 // [Link.Peer]. It is closed by tb.Cleanup.

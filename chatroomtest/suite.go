@@ -33,8 +33,7 @@ func SkipCase(name, why string) SuiteOption {
 }
 
 // WithHangTimeout sets how long a case, or a part of one, may take. One that
-// takes longer fails, and tells who waits for what, what each connection has
-// received, and the stacks of all goroutines. It is no measure of speed: set it
+// takes longer fails, and tells who waits for what. It is no measure of speed: set it
 // well above what the slowest machine needs.
 //
 // The default, zero and negative are 10 seconds.

@@ -22,8 +22,7 @@ const (
 	// nothing else is left to happen.
 	bubbleTimeout = 24 * time.Hour
 
-	// reasonTimeout is how long a failure waits for the server to say why it has
-	// ended a connection, of which the client has heard already.
+	// reasonTimeout is how long a failure waits for the server to say why.
 	reasonTimeout = time.Second
 )
 
