@@ -196,6 +196,7 @@ func ExampleWithHistory() {
 // A name is for whoever used it last: the newcomer takes it over. Ask for a password
 // first, or anybody can throw anybody out.
 func ExampleMember_Kick() {
+	listed := make(chan struct{})
 	var s *chatroom.Server
 	s = chatroom.NewServer(chatroom.WithUniqueNames(), chatroom.WithAdmit(func(ctx context.Context, j *chatroom.Join) error {
 		for _, m := range s.Room(j.Room).Members() {
@@ -204,6 +205,8 @@ func ExampleMember_Kick() {
 			}
 		}
 		return nil
+	}), chatroom.WithOnJoin(func(context.Context, chatroom.Member) {
+		listed <- struct{}{}
 	}), chatroom.WithOnLeave(func(_ context.Context, m chatroom.Member, reason error) {
 		fmt.Println(m.ID, m.Name, reason)
 	}))
@@ -217,12 +220,7 @@ func ExampleMember_Kick() {
 			log.Fatal(err)
 		}
 		defer c.Close()
-		for len(s.Members()) == 0 {
-			time.Sleep(time.Millisecond)
-		}
-	}
-	for s.Stats().Joined < 2 {
-		time.Sleep(time.Millisecond)
+		<-listed
 	}
 	_ = s.Close()
 	_ = s.Shutdown(ctx)
