@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -36,9 +35,8 @@ type Server struct {
 	hookCtx, leaveCtx       context.Context
 	endHookCtx, endLeaveCtx context.CancelFunc
 
-	refused  atomic.Uint64 // connections
-	refusals occasion      // decides which of them are logged
-	frames   budget        // the memory for unfinished frames, in bytes
+	refusalLog occasion // decides which refused connections are logged
+	frames     budget   // the memory for unfinished frames, in bytes
 
 	// mu guards the fields below. It is taken before room.mu and never held
 	// across I/O or a hook.
@@ -49,6 +47,7 @@ type Server struct {
 	rooms     map[string]*room
 	lastID    uint64 // of members
 	accepted  uint64
+	refusals  Refusals
 	conns     conns
 	past      RoomStats // of the rooms that no longer exist
 
@@ -63,16 +62,6 @@ type Server struct {
 	// sweepers counts the goroutines that run a room's sweep. Add is called under the
 	// room's lock while a session of that room runs.
 	sweepers sync.WaitGroup
-}
-
-// Stats holds figures of a [Server] at one moment. All counts start with the server.
-type Stats struct {
-	RoomStats // sums over all rooms, those that no longer exist included
-
-	Rooms       int    // that exist now
-	Connections int    // open now, those that have not been let in yet included
-	Accepted    uint64 // connections
-	Refused     uint64 // connections that ended before they became members
 }
 
 // NewServer returns a server with one empty room. It starts no goroutine, so a server
@@ -190,7 +179,7 @@ func (s *Server) register(nc net.Conn, counted bool) (*session, error) {
 	err := s.unlessClosing(func() {
 		s.accepted++
 		if full = counted && !s.conns.hasRoom(s.cfg.maxConns); full {
-			s.refused.Add(1)
+			s.refusals.ServerFull++
 			return
 		}
 		sess = newSession(s, nc)
@@ -257,26 +246,9 @@ func (s *Server) unlessClosing(do func()) error {
 	return nil
 }
 
-// Stats returns the current figures. It visits every member.
-func (s *Server) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := Stats{
-		RoomStats:   s.past,
-		Rooms:       len(s.rooms),
-		Connections: len(s.sessions),
-		Accepted:    s.accepted,
-		Refused:     s.refused.Load(),
-	}
-	for _, r := range s.rooms {
-		r.stats(&st.RoomStats)
-	}
-	return st
-}
-
 // logRefused logs a refused connection, at most one a second.
 func (s *Server) logRefused(attrs ...slog.Attr) {
-	skipped, ok := s.refusals.now(logEvery)
+	skipped, ok := s.refusalLog.now(logEvery)
 	if !ok {
 		return
 	}

@@ -129,7 +129,7 @@ func (r *floodRoom) dial(name string, receive int) (net.Conn, error) {
 // join is dial for each of names, and waits until the room lists all of them.
 func (r *floodRoom) join(receive int, names ...string) []net.Conn {
 	r.t.Helper()
-	joined := r.Stats().Joined
+	joined := r.Stats().Joins
 	conns := make([]net.Conn, len(names))
 	for i, name := range names {
 		nc, err := r.dial(name, receive)
@@ -137,7 +137,7 @@ func (r *floodRoom) join(receive int, names ...string) []net.Conn {
 		r.t.Cleanup(func() { _ = nc.Close() })
 		conns[i] = nc
 	}
-	for r.Stats().Joined < joined+uint64(len(names)) {
+	for r.Stats().Joins < joined+uint64(len(names)) {
 		require.NoError(r.t, r.ctx.Err(), "not all have joined")
 		runtime.Gosched()
 	}

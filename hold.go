@@ -81,9 +81,7 @@ func (r *room) evictLocked() {
 			continue
 		}
 		behind := r.log.End() - r.posLocked(m)
-		if m.owner.abort(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.cfg.backlog)) {
-			r.slow.Add(1)
-		}
+		m.owner.abort(fmt.Errorf("%w: %d bytes behind, the backlog is %d", ErrSlowConsumer, behind, r.cfg.backlog))
 		r.removeLocked(m)
 	}
 }

@@ -47,7 +47,7 @@ func (s *session) runAdmitHooks(join *Join, deadline time.Time) error {
 			return err
 		}
 		if refusal != nil {
-			s.lingers = true
+			s.byHook = true
 			return refusal
 		}
 	}

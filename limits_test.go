@@ -71,7 +71,7 @@ func TestMaxConns(t *testing.T) {
 		for _, nc := range []net.Conn{one, two, three, four} {
 			assert.False(t, closed(nc))
 		}
-		assert.EqualValues(t, 11, s.Stats().Refused)
+		assert.Equal(t, chatroom.Refusals{ServerFull: 11}, s.Stats().Refusals)
 		require.NoError(t, four.Close())
 		synctest.Wait()
 		assert.False(t, closed(dial("")))
@@ -98,7 +98,7 @@ func TestMaxConnsPerIP(t *testing.T) {
 		dial("192.0.2.2:3")
 		dial("[2001:db8::3]:1")
 		require.Equal(t, 7, s.Stats().Connections)
-		require.EqualValues(t, 3, s.Stats().Refused)
+		require.Equal(t, chatroom.Refusals{ServerFull: 3}, s.Stats().Refusals)
 	})
 }
 

@@ -102,23 +102,6 @@ type Room struct {
 	name   string
 }
 
-// RoomStats holds figures of a [Room] at one moment. All counts start when the room is
-// made.
-type RoomStats struct {
-	Members int // now
-
-	Joined        uint64 // members
-	SlowConsumers uint64 // members disconnected with ErrSlowConsumer
-
-	Messages uint64 // published, by members and the program
-	Bytes    uint64 // of these messages, with names and headers, as one member receives them
-	Backlog  int64  // bytes by which the slowest member is behind now
-
-	Holds    uint64        // times that publishing had to wait for members to catch up
-	HoldTime time.Duration // the length of all holds together, up to now
-	Held     bool          // publishing has to wait now
-}
-
 // Name returns the room's name. A connection joins the room "" unless a [WithAdmit] hook
 // chooses another.
 func (r Room) Name() string { return r.name }
@@ -161,14 +144,6 @@ func (r Room) Members() []Member {
 		all = live.list(all)
 	}
 	return all
-}
-
-// Stats returns the current figures. It visits every member of the room.
-func (r Room) Stats() (st RoomStats) {
-	if live := r.live(); live != nil {
-		live.stats(&st)
-	}
-	return st
 }
 
 func (r Room) live() *room {

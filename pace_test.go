@@ -73,7 +73,7 @@ func TestFloodEvictsNobody(t *testing.T) {
 		wg.Wait()
 		st := s.Stats()
 		assert.Equal(t, readers+1, st.Members)
-		assert.Zero(t, st.SlowConsumers)
+		assert.Zero(t, st.Leaves.SlowConsumer)
 		assert.NotZero(t, st.Holds, "publishing was held")
 		assert.Less(t, time.Since(start), 11*messages*time.Millisecond, "at the readers' pace")
 	})
@@ -105,7 +105,7 @@ func TestFloodOverTransports(t *testing.T) {
 			require.NoError(t, flooder.Conn.Send(t.Context(), fmt.Appendf(nil, "%0500d", n)))
 		}
 		wg.Wait()
-		assert.Zero(t, s.Stats().SlowConsumers)
+		assert.Zero(t, s.Stats().Leaves.SlowConsumer)
 	})
 }
 
@@ -172,7 +172,7 @@ func TestStalledMemberIsEvicted(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(start), longestHold)
 		stalled.WantClosed()
 		assert.Len(t, s.Members(), members-1)
-		assert.Equal(t, uint64(1), s.Stats().SlowConsumers)
+		assert.Equal(t, uint64(1), s.Stats().Leaves.SlowConsumer)
 	})
 }
 
@@ -379,7 +379,7 @@ func TestGoneWhileHeld(t *testing.T) {
 		assert.True(t, s.Stats().Held)
 		reading.Wait()
 		served.Wait()
-		assert.Zero(t, s.Stats().SlowConsumers)
+		assert.Zero(t, s.Stats().Leaves.SlowConsumer)
 	})
 }
 

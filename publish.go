@@ -152,6 +152,7 @@ func (r *room) appendAndUnlock(audience journal.Audience, except []Member, prefi
 	r.log.Publish()
 	r.counts.messages += uint64(len(messages))
 	r.counts.bytes += uint64(r.log.End() - from)
+	r.counts.deliveries += uint64(len(messages) * r.audienceLocked(audience, except))
 	var woken *[]*seat
 	if len(r.unpolled) > 0 {
 		woken = seatLists.Get().(*[]*seat)
@@ -181,6 +182,24 @@ func (r *room) appendAndUnlock(audience journal.Audience, except []Member, prefi
 		m.startWriter()
 	}
 	seatLists.Put(woken)
+}
+
+// audienceLocked returns how many of the members belong to the audience and not to
+// except. The sender is a member. r.mu must be held.
+func (r *room) audienceLocked(audience journal.Audience, except []Member) int {
+	if audience.IsOnly() {
+		return 1
+	}
+	n := r.members.Len()
+	if audience != 0 {
+		n--
+	}
+	for i, m := range except {
+		if sess := m.session(); sess != nil && sess.room == r && audience.Includes(m.ID) && !isAmong(m.ID, except[:i]) {
+			n--
+		}
+	}
+	return n
 }
 
 // seatLists holds *[]*seat, so that publishing needs no memory once warm.

@@ -96,7 +96,7 @@ func TestReconnectGivesUp(t *testing.T) {
 		require.ErrorIs(t, alice.Send(t.Context(), nil), io.EOF)
 		_, err = alice.Receive(t.Context())
 		require.ErrorIs(t, err, io.EOF)
-		require.EqualValues(t, 5, s.Stats().Refused)
+		require.EqualValues(t, 5, s.Stats().Refusals.Total())
 	})
 }
 

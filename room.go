@@ -56,7 +56,7 @@ type room struct {
 	// held or somebody waits until all is written.
 	watched atomic.Bool
 
-	slow atomic.Uint64 // slow consumers so far
+	written atomic.Uint64 // bytes, to members
 
 	// Guarded by Server.mu: whether the room is empty and kept for its history.
 	emptyElem  *list.Element // its place on the list of such rooms
@@ -103,12 +103,6 @@ const (
 	roomGone                    // it was empty; another of its name may be there
 )
 
-// roomCounts are a room's part of Stats.
-type roomCounts struct {
-	joined, messages, bytes, holds uint64
-	holdTime                       time.Duration // without the current hold
-}
-
 func newRoom(name string, cfg *serverConfig, sweepers *sync.WaitGroup) *room {
 	r := &room{
 		name:     name,
@@ -143,7 +137,8 @@ func (r *room) join(m *seat, id uint64) error {
 	if r.names != nil {
 		r.names[m.Name] = struct{}{}
 	}
-	r.counts.joined++
+	r.counts.joins++
+	r.counts.deliveries += uint64(len(r.history))
 	m.ID, m.JoinedAt = id, time.Now()
 	m.elem = r.members.PushBack(m)
 	m.cur = r.history.start(r.log)
@@ -241,25 +236,5 @@ func (r *room) endTo(state roomState) {
 	r.stopLookingLocked()
 	for _, turn := range r.queue {
 		signal(turn)
-	}
-}
-
-// stats adds the room's figures to st.
-func (r *room) stats(st *RoomStats) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	st.Members += r.members.Len()
-	st.Joined += r.counts.joined
-	st.SlowConsumers += r.slow.Load()
-	st.Messages += r.counts.messages
-	st.Bytes += r.counts.bytes
-	st.Holds += r.counts.holds
-	st.Held = st.Held || r.held
-	st.HoldTime += r.counts.holdTime
-	if r.held {
-		st.HoldTime += time.Since(r.heldAt)
-	}
-	for _, m := range r.seatsLocked() {
-		st.Backlog = max(st.Backlog, r.log.End()-r.posLocked(m))
 	}
 }

@@ -239,8 +239,11 @@ func TestMembersAndStats(t *testing.T) {
 		synctest.Wait()
 		st := s.Stats()
 		assert.Equal(t, chatroom.Stats{
-			RoomStats: chatroom.RoomStats{Members: 3, Joined: 4, Messages: 1, Bytes: 26, Backlog: 26},
-			Rooms:     1, Connections: 3, Accepted: 4,
+			RoomStats: chatroom.RoomStats{
+				Members: 3, Joins: 4, Leaves: chatroom.Leaves{Goodbye: 1},
+				Messages: 1, Bytes: 26, Deliveries: 2, Backlog: 26,
+			},
+			Rooms: 1, Connections: 3, Accepted: 4,
 		}, st)
 		a.Want("c", "12345")
 		d.Want("c", "12345")

@@ -149,14 +149,8 @@ func (s *Server) roomLocked(name string) *room {
 	return r
 }
 
-// forgetIfIdle forgets r if nobody is in it. If the server keeps a history, it first
-// keeps r for emptyTime.
-func (s *Server) forgetIfIdle(r *room) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forgetIfIdleLocked(r)
-}
-
+// forgetIfIdleLocked forgets r if nobody is in it. If the server keeps a history, it
+// first keeps r for emptyTime. s.mu must be held.
 func (s *Server) forgetIfIdleLocked(r *room) {
 	switch {
 	case r.name == "" || s.rooms[r.name] != r || r.emptyElem != nil || !r.isIdle():
@@ -177,7 +171,7 @@ func (s *Server) forgetLocked(r *room) {
 	s.keepLocked(r)
 	delete(s.rooms, r.name)
 	r.endTo(roomGone)
-	r.stats(&s.past)
+	r.addStats(&s.past)
 }
 
 // keepLocked takes r off the list of empty rooms. s.mu must be held.

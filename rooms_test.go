@@ -58,7 +58,7 @@ func TestRooms(t *testing.T) {
 		assert.Zero(t, s.Room("nobody's").Stats())
 		st := s.Stats()
 		assert.Equal(t, 4, st.Members)
-		assert.EqualValues(t, 4, st.Joined)
+		assert.EqualValues(t, 4, st.Joins)
 		assert.EqualValues(t, 5, st.Messages, "one to red, one to blue, one to each of three")
 
 		require.NoError(t, carol.Close())
@@ -96,7 +96,7 @@ func TestRoomsComeAndGo(t *testing.T) {
 	s.WantMembers()
 	require.NoError(t, s.Shutdown(testContext(t)))
 	assert.Equal(t, 1, s.Stats().Rooms)
-	assert.EqualValues(t, conns*times, s.Stats().Joined)
+	assert.EqualValues(t, conns*times, s.Stats().Joins)
 }
 
 func TestAdmit(t *testing.T) {
@@ -146,7 +146,7 @@ func TestAdmitTimeoutAndPanic(t *testing.T) {
 		require.ErrorIs(t, s.Refusal("slow"), context.DeadlineExceeded)
 		assert.Equal(t, time.Minute, time.Since(start))
 		require.ErrorIs(t, s.Refusal("other"), chatroom.ErrHookFailed)
-		assert.EqualValues(t, 2, s.Stats().Refused)
+		assert.Equal(t, chatroom.Refusals{Hook: 2}, s.Stats().Refusals)
 	})
 }
 
@@ -444,7 +444,7 @@ func TestFullRoomUnderLoad(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for s.Stats().Refused+uint64(len(s.Members())) < 100 {
+	for s.Stats().Refusals.Total()+uint64(len(s.Members())) < 100 {
 		time.Sleep(time.Millisecond)
 	}
 	assert.Len(t, s.Members(), 10)

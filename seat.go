@@ -15,8 +15,8 @@ import (
 type owner interface {
 	doner // when this end has ended the connection
 
-	// abort ends the connection, and reports whether it was the first to.
-	abort(reason error) bool
+	// abort ends the connection.
+	abort(reason error)
 
 	// writeFailed is called when nothing more can be written.
 	writeFailed(err error)
@@ -140,7 +140,8 @@ func (m *seat) runWriter() {
 	runs := runLists.Get().(*runList)
 	defer runLists.Put(runs)
 	for {
-		size, _, err := m.writeSome(runs, m.conn.Write)
+		size, n, err := m.writeSome(runs, m.conn.Write)
+		m.room.written.Add(uint64(n))
 		switch {
 		case err != nil:
 			m.owner.writeFailed(err) // first, since stopWriting wakes drain, which looks at the error

@@ -36,7 +36,7 @@ type session struct {
 	in       frameReader
 	excess   int64    // what the reader has of Server.frames, in bytes
 	maxTotal int64    // how many bytes may be read before last reads get no more time; zero is not set yet
-	lingers  bool     // it is refused with words of a hook's
+	byHook   bool     // an admit hook has refused it, or a message hook has ended it
 	filtered *Message // what message hooks are given; nil until there was one
 
 	// closer counts the goroutine that closes the connection.
@@ -108,17 +108,15 @@ func (s *session) isNew() bool {
 	return s.state == sessionNew
 }
 
-// abort ends the connection with reason, and reports whether it was the first to. It
-// is safe for concurrent use.
-func (s *session) abort(reason error) bool {
+// abort ends the connection. The reason is this one, unless there is one already. It is
+// safe for concurrent use.
+func (s *session) abort(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first := s.state < sessionKicked
-	if first {
+	if s.state < sessionKicked {
 		s.reason = reason
 	}
 	s.moveLocked(sessionHangingUp)
-	return first
 }
 
 // kick takes the member off the list, and ends the session when it has been written

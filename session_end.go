@@ -21,8 +21,8 @@ const (
 // refuse ends a connection that was never a member.
 func (s *session) refuse(err error) error {
 	defer s.srv.unregister(s)
-	s.srv.refused.Add(1) // before the peer can see that it is
-	if s.lingers {
+	s.srv.countRefusal(s.reasonOr(err), s.byHook) // before the peer can see that it is refused
+	if s.byHook {                                 // it may have written to the peer
 		s.conn.Goodbye()
 	}
 	err = s.finish(err)
@@ -57,6 +57,7 @@ func (s *session) drain() {
 func (s *session) leave(reason error) error {
 	defer s.srv.unregister(s)
 	reason = s.finish(reason)
+	s.srv.countLeave(s.room, reason, s.byHook)
 	level, attrs := slog.LevelInfo, s.attrs()
 	if errors.Is(reason, ErrSlowConsumer) {
 		level = slog.LevelWarn
@@ -92,12 +93,17 @@ func (s *session) finish(reason error) error {
 	s.in.release()
 	s.srv.frames.give(s.excess)
 	s.endHooks()
-	if s.room != nil {
-		s.srv.forgetIfIdle(s.room)
-	}
+	return s.reasonOr(nil)
+}
+
+// reasonOr returns why this end has ended the connection, or err if it has not.
+func (s *session) reasonOr(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reason
+	if s.state >= sessionKicked {
+		return s.reason
+	}
+	return err
 }
 
 // closeConn runs on a goroutine of its own.
@@ -118,9 +124,7 @@ func (s *session) closeConn() {
 // a moment.
 func (s *session) writeFailed(err error) {
 	if errors.Is(err, transport.ErrStalled) {
-		if s.abort(fmt.Errorf("%w: %w", ErrSlowConsumer, err)) {
-			s.room.slow.Add(1)
-		}
+		s.abort(fmt.Errorf("%w: %w", ErrSlowConsumer, err))
 		return
 	}
 	s.mu.Lock()

@@ -203,14 +203,17 @@ func (s *session) publish(messages [][]byte) (waited bool, err error) {
 		err := s.runMessageHooks(s.filtered)
 		switch {
 		case errors.Is(err, ErrDrop):
+			s.room.countDropped(&s.seat)
 			return false, nil
 		case errors.Is(err, context.Canceled) && s.srv.isClosing():
 			return false, ErrServerClosed
 		case err != nil:
+			s.byHook = true
 			return false, err
 		}
 		from, limit := s.filtered.From, s.srv.cfg.maxMessage
 		if size := max(len(from), len(s.filtered.Body)); size > limit {
+			s.byHook = true
 			return false, fmt.Errorf("%w: %d bytes from a message hook, the limit is %d", ErrFrameTooLarge, size, limit)
 		}
 		if from != s.Name {

@@ -105,7 +105,7 @@ func TestNames(t *testing.T) {
 			synctest.Wait()
 			assert.Zero(t, joined, "no hook hears of it")
 			assert.Contains(t, log.String(), "name rejected")
-			assert.Equal(t, uint64(1), s.Stats().Refused)
+			assert.Equal(t, chatroom.Refusals{NameRejected: 1}, s.Stats().Refusals)
 		})
 	}
 }
@@ -149,7 +149,7 @@ func TestHandshakeTimeout(t *testing.T) {
 		near, far := net.Pipe()
 		defer near.Close()
 		require.ErrorIs(t, s.ServeConn(t.Context(), far), os.ErrDeadlineExceeded)
-		assert.Equal(t, uint64(4), s.Stats().Refused)
+		assert.Equal(t, chatroom.Refusals{Timeout: 4}, s.Stats().Refusals)
 	})
 }
 
@@ -205,7 +205,7 @@ func TestWriteTimeoutMeasuresProgress(t *testing.T) {
 		require.ErrorIs(t, reason, os.ErrDeadlineExceeded)
 		require.ErrorIs(t, reason, chatroom.ErrSlowConsumer)
 		assert.LessOrEqual(t, time.Since(start), 2*time.Minute)
-		assert.Equal(t, uint64(1), s.Stats().SlowConsumers)
+		assert.Equal(t, uint64(1), s.Stats().Leaves.SlowConsumer)
 	})
 }
 

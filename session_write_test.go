@@ -35,7 +35,7 @@ func TestSlowConsumerAtTheEnd(t *testing.T) {
 			for range members {
 				require.ErrorIs(t, s.WaitLeave("stalled"), chatroom.ErrSlowConsumer)
 			}
-			assert.Equal(t, uint64(members), s.Stats().SlowConsumers)
+			assert.Equal(t, uint64(members), s.Stats().Leaves.SlowConsumer)
 		})
 	}
 }

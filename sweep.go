@@ -117,29 +117,33 @@ func (s *sweepRound) visitSome() {
 		if from >= len(s.members) {
 			return
 		}
+		written := 0
 		for _, m := range s.members[from:min(to, len(s.members))] {
-			if !s.room.visit(m, runs, s.upTo) {
+			n, finished := s.room.visit(m, runs, s.upTo)
+			if written += n; !finished {
 				s.unfinished.Store(true)
 			}
 		}
+		s.room.written.Add(uint64(written))
 	}
 }
 
 // visit writes to m what it is owed, at least up to upTo if it takes that much. It
-// reports false if sweepQuantum was not enough for that.
-func (r *room) visit(m *seat, runs *runList, upTo int64) (finished bool) {
-	for quantum := sweepQuantum; quantum > 0; {
+// returns how many bytes it has written. It reports false if sweepQuantum was not enough
+// for all.
+func (r *room) visit(m *seat, runs *runList, upTo int64) (written int, finished bool) {
+	for written < sweepQuantum {
 		size, n, err := m.writeSome(runs, m.conn.TryWrite)
+		written += n
 		switch {
 		case err != nil || n < size:
 			r.leaveSweep(m)
-			return true
+			return written, true
 		case size == 0 || m.cur.Pos() >= upTo:
-			return true
+			return written, true
 		}
-		quantum -= n
 	}
-	return false
+	return written, false
 }
 
 // leaveSweep gives m a writer of its own, if it is still listed. After an error, the

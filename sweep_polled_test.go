@@ -177,7 +177,7 @@ func TestSweepBehindEvictsNobody(t *testing.T) {
 		require.NoError(t, <-done)
 		require.NoError(t, s.Flush(t.Context()))
 		assert.Equal(t, 4, s.Stats().Members)
-		assert.Zero(t, s.Stats().SlowConsumers)
+		assert.Zero(t, s.Stats().Leaves.SlowConsumer)
 		assert.False(t, s.Stats().Held)
 	})
 }

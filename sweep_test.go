@@ -119,7 +119,7 @@ func TestSweepGoesOnWithoutTheStalled(t *testing.T) {
 				require.NoError(t, s.Broadcast(context.Background(), "host", []byte("again")))
 				read(conns, message("host", "again"))
 			}
-			assert.Zero(t, s.Stats().SlowConsumers)
+			assert.Zero(t, s.Stats().Leaves.SlowConsumer)
 		})
 	}
 }

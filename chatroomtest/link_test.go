@@ -235,7 +235,7 @@ func TestStalledMemberIsEvicted(t *testing.T) {
 				// What the link took of a write counts when the write's deadline comes.
 				require.GreaterOrEqual(t, time.Since(start), timeout)
 				require.LessOrEqual(t, time.Since(start), 2*timeout)
-				require.EqualValues(t, 1, s.Stats().SlowConsumers)
+				require.EqualValues(t, 1, s.Stats().Leaves.SlowConsumer)
 				s.WantMembers("bob", "carol")
 			})
 		})
@@ -296,7 +296,7 @@ func TestRoomAfterACutAtEveryByteOfAClient(t *testing.T) {
 			s.WantMembers("bob")
 			require.Equal(t, 1, s.Stats().Connections)
 			if cut < ends[1] {
-				require.EqualValues(t, 1, s.Stats().Refused)
+				require.EqualValues(t, 1, s.Stats().Refusals.Total())
 				return
 			}
 			if reason := s.WaitLeave("alice"); cut == ends[1] || cut == ends[2] || cut == ends[3] {

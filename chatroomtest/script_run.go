@@ -89,7 +89,7 @@ func each(do func(*scriptRun, act, *scriptPeer)) func(*scriptRun, act) {
 func (r *scriptRun) join(a act) {
 	for _, id := range a.ids {
 		p := r.connect(id)
-		r.s.askForRoom(p.nc.LocalAddr(), a.room)
+		r.s.askForRoom(p.nc.LocalAddr(), a.nameOf(id), a.room)
 		if !r.letIn(p, a.nameOf(id)) {
 			r.differs(p, quoteWord(id)+" let in")
 		}
@@ -213,7 +213,7 @@ func (r *scriptRun) wantRefused(a act) {
 		p := r.peers[id]
 		if p == nil || p.told && p.gone() {
 			p = r.connect(id)
-			r.s.askForRoom(p.nc.LocalAddr(), a.room)
+			r.s.askForRoom(p.nc.LocalAddr(), a.nameOf(id), a.room)
 			if r.letIn(p, a.nameOf(id)) {
 				r.fail("want %s refused, but it is let in", quoteWord(id))
 			}

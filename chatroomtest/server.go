@@ -39,12 +39,12 @@ type Server struct {
 
 	// mu guards the fields below.
 	mu      sync.Mutex
-	joined  []chatroom.Member // told by the join hook and not claimed by a Join
-	left    []leave           // told by the leave hook
-	here    []chatroom.Member // told by the join hook and not yet by the leave hook
-	ended   map[string]error  // what ServeConn returned, by the remote address
-	rooms   map[string]string // for which room who connects from an address asks
-	changed chan struct{}     // closed and replaced when any of them changes
+	joined  []chatroom.Member    // told by the join hook and not claimed by a Join
+	left    []leave              // told by the leave hook
+	here    []chatroom.Member    // told by the join hook and not yet by the leave hook
+	ended   map[string]error     // what ServeConn returned, by the remote address
+	rooms   map[[2]string]string // for which room who connects from an address by a name asks
+	changed chan struct{}        // closed and replaced when any of them changes
 }
 
 type leave struct {
@@ -81,7 +81,7 @@ func NewServerOn(tb testing.TB, l net.Listener, dial DialFunc, opts ...chatroom.
 		bubble:  inBubble(),
 		served:  make(chan error, 1),
 		ended:   make(map[string]error),
-		rooms:   make(map[string]string),
+		rooms:   make(map[[2]string]string),
 		changed: make(chan struct{}),
 	}
 	s.Server = chatroom.NewServer(slices.Concat(
@@ -94,8 +94,7 @@ func NewServerOn(tb testing.TB, l net.Listener, dial DialFunc, opts ...chatroom.
 	return s
 }
 
-// An attendedListener serves its connections itself, to learn from ServeConn why
-// each has ended. What Serve gets of it are errors.
+// An attendedListener serves its connections itself, to learn why each has ended.
 type attendedListener struct {
 	net.Listener
 	s *Server
@@ -124,7 +123,9 @@ func (s *Server) attend(nc net.Conn) {
 func (s *Server) onAdmit(_ context.Context, j *chatroom.Join) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	j.Room = s.rooms[j.Conn.RemoteAddr().String()]
+	key := [2]string{j.Conn.RemoteAddr().String(), j.Name}
+	j.Room = s.rooms[key]
+	delete(s.rooms, key) // addresses of Unix sockets are all the same
 	return nil
 }
 
@@ -191,20 +192,19 @@ func (s *Server) Join(name string, opts ...chatroom.DialOption) *Client {
 func (s *Server) JoinRoom(room, name string, opts ...chatroom.DialOption) *Client {
 	s.tb.Helper()
 	nc := s.connect()
-	s.askForRoom(nc.LocalAddr(), room)
+	s.askForRoom(nc.LocalAddr(), name, room)
 	return s.JoinConn(nc, name, opts...)
 }
 
-// askForRoom has who connects from addr join a room.
-func (s *Server) askForRoom(addr net.Addr, room string) {
+// askForRoom has who connects from addr as name join a room.
+func (s *Server) askForRoom(addr net.Addr, name, room string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rooms[addr.String()] = room
+	s.rooms[[2]string{addr.String(), name}] = room
 }
 
-// JoinConn is [Server.Join] over a connection to the server that the caller made,
-// such as a [Link], or one from a chosen address ([Listener.DialFrom]). The client
-// closes it.
+// JoinConn is [Server.Join] over a connection that the caller made, such as a [Link],
+// or one from a chosen address ([Listener.DialFrom]). The client closes it.
 func (s *Server) JoinConn(nc net.Conn, name string, opts ...chatroom.DialOption) *Client {
 	s.tb.Helper()
 	s.checkBubble()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 
 	"example.com/chatroom"
 )
@@ -15,18 +16,15 @@ func (s *simulation) checkStats(st chatroom.Stats) {
 		return
 	}
 	want := st // other checks are for what neither hooks nor the observer tell
-	want.Connections, want.Joined, want.SlowConsumers, want.Messages, want.Bytes = 0, 0, 0, 0, 0
-	left, untold, closing := 0, uint64(0), 0
+	want.Connections, want.Joins, want.Leaves, want.Messages, want.Bytes = 0, 0, chatroom.Leaves{}, 0, 0
+	left, closing := 0, 0
 	for _, c := range s.all() {
-		want.Joined += uint64(c.joined)
+		want.Joins += uint64(c.joined)
 		left += c.left
-		state := c.link.look()
-		switch {
-		case c.left > 0 && errors.Is(c.reason, chatroom.ErrSlowConsumer):
-			want.SlowConsumers++
-		case c.left == 0 && c.joined > 0 && c.loose && state.closing:
-			untold++ // maybe a slow consumer; its leave is told when its join hook, or the layer's Close, returns
+		if c.left > 0 {
+			countLeave(&want.Leaves, c.reason)
 		}
+		state := c.link.look()
 		switch {
 		case c.left > 0 && c.inHook:
 			want.Connections++
@@ -34,10 +32,7 @@ func (s *simulation) checkStats(st chatroom.Stats) {
 			closing++ // maybe the server has refused it, and maybe never accepted it
 		}
 	}
-	if want.SlowConsumers <= st.SlowConsumers && st.SlowConsumers <= want.SlowConsumers+untold {
-		want.SlowConsumers = st.SlowConsumers
-	}
-	want.Connections += int(st.Accepted-st.Refused) - left
+	want.Connections += int(st.Accepted-st.Refusals.Total()) - left
 	if want.Connections <= st.Connections && st.Connections <= want.Connections+closing {
 		want.Connections = st.Connections
 	}
@@ -65,8 +60,29 @@ func (s *simulation) checkStats(st chatroom.Stats) {
 			maybe++ // if its end has been noticed
 		}
 	}
-	if int(st.Accepted) != accepted || int(st.Refused) < refused || int(st.Refused) > refused+maybe {
+	if got := int(st.Refusals.Total()); int(st.Accepted) != accepted || got < refused || got > refused+maybe {
 		s.fail(fmt.Sprintf("%d connections accepted and %d refused", accepted, refused), "%+v", st)
+	}
+}
+
+// countLeave counts a leave that hooks were told with reason.
+func countLeave(leaves *chatroom.Leaves, reason error) {
+	for _, one := range []struct {
+		matches bool
+		count   *uint64
+	}{
+		{reason == nil, &leaves.Goodbye},
+		{errors.Is(reason, chatroom.ErrServerClosed), &leaves.ServerClosed},
+		{errors.Is(reason, chatroom.ErrSlowConsumer), &leaves.SlowConsumer},
+		{errors.Is(reason, chatroom.ErrHookFailed), &leaves.Hook},
+		{errors.Is(reason, os.ErrDeadlineExceeded), &leaves.Timeout},
+		{errors.Is(reason, chatroom.ErrBadHeader) || errors.Is(reason, chatroom.ErrFrameTooLarge), &leaves.Protocol},
+		{true, &leaves.Lost},
+	} {
+		if one.matches {
+			*one.count++
+			return
+		}
 	}
 }
 
