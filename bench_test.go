@@ -152,3 +152,15 @@ func BenchmarkJoin(b *testing.B) {
 		<-left
 	}
 }
+
+// BenchmarkStats measures what polling the figures costs.
+func BenchmarkStats(b *testing.B) {
+	const members = 10_000
+	l := chatroomtest.NewListener()
+	s := newBenchServer(b, l, chatroom.WithMaxConns(-1))
+	joinCounting(b, members, func() (net.Conn, error) { return l.DialContext(context.Background(), "", "") }, s)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Stats()
+	}
+}

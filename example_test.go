@@ -3,7 +3,9 @@ package chatroom_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"expvar"
 	"flag"
 	"fmt"
 	"log"
@@ -301,6 +303,23 @@ func ExampleServer_Members() {
 	// 1 alice pipe:1
 	// 2 bob pipe:2
 	// 2 members, 1 message of 37 bytes with its name
+}
+
+// A server's figures for expvar. A program would call expvar.Publish.
+func ExampleServer_Stats() {
+	s := chatroom.NewServer()
+	vars := new(expvar.Map)
+	vars.Set("chatroom", expvar.Func(func() any { return s.Stats() }))
+
+	if err := s.Broadcast(context.Background(), "host", []byte("anybody here?")); err != nil {
+		log.Fatal(err)
+	}
+	var st chatroom.Stats
+	if err := json.Unmarshal([]byte(vars.Get("chatroom").String()), &st); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(st.Members, "members,", st.Messages, "message,", st.Deliveries, "deliveries")
+	// Output: 0 members, 1 message, 0 deliveries
 }
 
 // A program that wants to know what members say is a member of its own room: a bot

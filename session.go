@@ -210,7 +210,7 @@ func (s *session) enter() (err error) {
 		return err
 	}
 	joined = true
-	s.srv.log(slog.LevelInfo, "accepted", s.attrs()...)
+	s.srv.log(slog.LevelInfo, "joined", s.attrs()...)
 	return s.runJoinHooks()
 }
 
@@ -271,6 +271,7 @@ func (s *session) attrs() []slog.Attr {
 	return []slog.Attr{
 		slog.Uint64("id", s.ID),
 		slog.String("name", s.Name),
+		slog.String("room", s.Member.Room().Name()),
 		slog.Any("remote", s.RemoteAddr),
 	}
 }

@@ -65,7 +65,7 @@ func (s *session) leave(reason error) error {
 	if reason != nil {
 		attrs = append(attrs, slog.Any("reason", reason))
 	}
-	s.srv.log(level, "closed", attrs...)
+	s.srv.log(level, "left", attrs...)
 	s.runLeaveHooks(reason)
 	return reason
 }

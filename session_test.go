@@ -219,9 +219,9 @@ func TestLogger(t *testing.T) {
 		alice.Close()
 		require.NoError(t, s.WaitLeave("alice"))
 		assert.Contains(t, log.String(), "msg=listening addr=pipe")
-		assert.Contains(t, log.String(), "msg=accepted id=1 name=alice remote=pipe:1")
-		assert.Contains(t, log.String(), "msg=message id=1 name=alice remote=pipe:1 text="+strings.Repeat("x", 256)+" bytes=1000")
-		assert.Contains(t, log.String(), "msg=closed id=1 name=alice remote=pipe:1\n")
+		assert.Contains(t, log.String(), "msg=joined id=1 name=alice room=\"\" remote=pipe:1")
+		assert.Contains(t, log.String(), "msg=message id=1 name=alice room=\"\" remote=pipe:1 text="+strings.Repeat("x", 256)+" bytes=1000")
+		assert.Contains(t, log.String(), "msg=left id=1 name=alice room=\"\" remote=pipe:1\n")
 	})
 }
 

@@ -141,7 +141,7 @@ func (p *process) keepEnd(r *bufio.Reader) {
 	const most = 1 << 20
 	for {
 		line, err := r.ReadSlice('\n')
-		if bytes.Contains(line, []byte("msg=closed")) && bytes.Contains(line, []byte("survivor")) {
+		if bytes.Contains(line, []byte("msg=left")) && bytes.Contains(line, []byte("survivor")) {
 			p.left = append(p.left, string(line))
 		}
 		p.stderr.Write(line)

@@ -46,7 +46,7 @@ func startFollower(t testing.TB, server *testRun, name, addr string, flags ...st
 	args := append([]string{"join", "-follow", "-name", name, addr}, flags...)
 	follower := startRun(t, args...)
 	require.NoError(t, follower.stdin.Close())
-	server.stderr.await("msg=accepted id=1 name=" + name)
+	server.stderr.await("msg=joined id=1 name=" + name)
 	return follower
 }
 
@@ -114,7 +114,7 @@ func TestPipe(t *testing.T) {
 			assert.Empty(t, stdout, "nobody else said anything")
 			assert.Empty(t, stderr)
 
-			server.stderr.await("msg=closed id=2 name=a")
+			server.stderr.await("msg=left id=2 name=a")
 			server.leave()
 			assert.Equal(t, 0, server.wait())
 			assert.Equal(t, 0, follower.wait())
@@ -161,7 +161,7 @@ func TestLineTooLong(t *testing.T) {
 	status, _, stderr := runToEnd(t, input, "join", addr, "-name", "a")
 	assert.Equal(t, 1, status)
 	assert.Equal(t, "chatroom: input line 2: longer than 1048576 bytes\n", stderr)
-	server.stderr.await("msg=closed id=2 name=a")
+	server.stderr.await("msg=left id=2 name=a")
 	server.leave()
 	follower.wait()
 	assert.Equal(t, "a > first\n", follower.stdout.String())
@@ -242,7 +242,7 @@ func TestUserLeaves(t *testing.T) {
 	r.leave()
 	assert.Equal(t, 0, r.wait())
 	assert.Empty(t, r.stderr.String())
-	assert.NotContains(t, server.stderr.await("msg=closed"), "reason")
+	assert.NotContains(t, server.stderr.await("msg=left"), "reason")
 }
 
 // brokenPipe fails as the standard output does whose reader has gone.

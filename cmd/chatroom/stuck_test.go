@@ -32,7 +32,7 @@ func TestStuckStderr(t *testing.T) {
 	assert.Equal(t, 0, server.wait())
 	assert.NotContains(t, server.stderr.String(), "name=a")
 	server.stderr.free()
-	server.stderr.await("msg=closed id=1 name=f")
+	server.stderr.await("msg=left id=1 name=f")
 	var said strings.Builder
 	for line := range strings.Lines(server.stderr.String()) {
 		if _, text, ok := strings.Cut(line, " text="); ok {
