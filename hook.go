@@ -94,25 +94,27 @@ func (s *session) runLeaveHooks(reason error) {
 // hookContext returns the context of this session's hooks. It ends when this end
 // disconnects the member, or when the server's end begins.
 func (s *session) hookContext() context.Context {
+	if s.hookCtx != nil {
+		return s.hookCtx
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hookCtx == nil {
-		s.hookCtx, s.endHookCtx = context.WithCancel(s.srv.hookCtx)
-		if s.state >= sessionKicked {
-			s.endHookCtx()
-		}
+	s.hookCtx, s.endHookCtx = context.WithCancel(s.srv.hookCtx)
+	if s.state >= sessionKicked {
+		s.endHookCtx()
 	}
 	return s.hookCtx
 }
 
 // endHooks ends the context of hooks that have run.
 func (s *session) endHooks() {
+	if s.hookCtx == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hookCtx != nil {
-		s.endHookCtx()
-		s.hookCtx, s.endHookCtx = nil, nil
-	}
+	s.endHookCtx()
+	s.hookCtx, s.endHookCtx = nil, nil
 }
 
 // runHook calls a function of the program's. A panic is logged and returned as an

@@ -39,21 +39,21 @@ type session struct {
 	byHook   bool     // an admit hook has refused it, or a message hook has ended it
 	filtered *Message // what message hooks are given; nil until there was one
 
+	// The context of hooks; nil while none runs.
+	hookCtx context.Context
+
 	// closer counts the goroutine that closes the connection.
 	closer sync.WaitGroup
 
 	// mu guards the fields below. It is taken last and never held across I/O.
-	mu       sync.Mutex
-	state    sessionState
-	reason   error         // why it is hanging up
-	writeErr error         // why nothing more is written
-	readBy   time.Time     // until when it is read after writeErr
-	gone     chan struct{} // closed when it hangs up; made when somebody waits for it
-	patience *time.Timer   // ends a kicked member's time; nil if it was not kicked
-
-	// The context of hooks; nil while none runs.
-	hookCtx    context.Context
-	endHookCtx context.CancelFunc
+	mu         sync.Mutex
+	state      sessionState
+	reason     error              // why it is hanging up
+	writeErr   error              // why nothing more is written
+	readBy     time.Time          // until when it is read after writeErr
+	gone       chan struct{}      // closed when it hangs up; made when somebody waits for it
+	patience   *time.Timer        // ends a kicked member's time; nil if it was not kicked
+	endHookCtx context.CancelFunc // ends hookCtx; nil while there is none
 }
 
 type sessionState uint8
