@@ -16,6 +16,9 @@ const minChunk = 4 << 10
 // pooledChunk is the size of the chunks that Reclaim keeps, in bytes.
 const pooledChunk = 64 << 10
 
+// minSpans is for how many spans a chunk gets memory at first.
+const minSpans = 8
+
 // buffers holds *[pooledChunk]byte.
 var buffers = sync.Pool{New: func() any { return new([pooledChunk]byte) }}
 
@@ -34,8 +37,9 @@ type Log struct {
 	tail   *chunk
 	fill   int    // bytes in tail
 	last   Cursor // where the unit appended last begins
-	spans  int    // spans in tail
 	oldest *chunk // the first that Reclaim has not reclaimed; nil if it has not noted one
+
+	spans, lastSpans int // in tail, and in the chunk before it, which has about as many
 }
 
 // New returns an empty log, which takes next to no memory. Its chunks grow to chunkSize
@@ -137,7 +141,7 @@ func (l *Log) grow(size int) {
 	}
 	l.Publish()
 	l.tail.next.Store(c)
-	l.tail, l.fill, l.spans = c, 0, 0
+	l.tail, l.fill, l.spans, l.lastSpans = c, 0, 0, l.spans
 }
 
 // addSpan adds s to the tail, or joins it to the last span there if that is for the
@@ -153,7 +157,7 @@ func (l *Log) addSpan(s span) {
 		return
 	}
 	if l.spans == len(spans) {
-		grown := make([]span, max(8, 2*len(spans)))
+		grown := make([]span, max(minSpans, 2*len(spans), l.lastSpans))
 		copy(grown, spans)
 		spans = grown
 		l.tail.spans.Store(&grown)
