@@ -53,6 +53,7 @@ type Server struct {
 
 	// Rooms that are empty, and are kept for their history.
 	empty      list.List   // of *room, the one that has been empty for longest first
+	emptyBytes int64       // of their histories
 	emptyTimer *time.Timer // runs forgetEmpty; nil until first needed
 
 	// running counts all sessions, reading those that may publish. Add is called only
@@ -76,7 +77,7 @@ func NewServer(opts ...ServerOption) *Server {
 		listeners: make(map[*onceCloser]struct{}),
 		sessions:  make(map[*session]struct{}),
 		rooms:     make(map[string]*room),
-		frames:    budget{left: max(maxFrameBytes, int64(cfg.maxMessage))},
+		frames:    budget{left: maxFrameBytes},
 	}
 	s.hookCtx, s.endHookCtx = context.WithCancel(context.Background())
 	s.leaveCtx, s.endLeaveCtx = context.WithCancel(context.Background())

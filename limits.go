@@ -24,8 +24,8 @@ const (
 	spareFiles = 64
 
 	// maxFrameBytes is how many bytes of memory a server's unfinished frames may take
-	// together, beyond the buffer that each reader has anyway. If one message may be
-	// longer, it is as much as that.
+	// together, beyond the buffer that each reader has anyway, and beyond what the
+	// longest message may take.
 	maxFrameBytes = 256 << 20
 
 	// logEvery is the shortest time between two log lines about refused connections.
@@ -87,37 +87,49 @@ func ipOf(addr net.Addr) netip.Prefix {
 	return prefix
 }
 
-// A budget is an amount that several goroutines share, first come, first served.
+// A budget is an amount that several shares are taken from, first come, first served. So
+// that they never all wait for each other, one at a time may take more than is left.
 type budget struct {
 	mu    sync.Mutex
-	left  int64
+	left  int64    // below zero while somebody has taken more
+	over  *share   // who may take more than is left; nil if nobody has had to
 	queue []*claim // in the order in which they came
 }
 
-// A claim is a part of a budget that a goroutine waits for.
-type claim struct {
-	n     int64
-	given chan struct{} // closed when n has been taken for it
+// A share is what one goroutine has taken from a budget.
+type share struct {
+	of *budget
+	n  int64 // guarded by of.mu
 }
 
-// tryTake takes n if that much is left and nobody waits.
-func (b *budget) tryTake(n int64) bool {
+// A claim is what a share waits for.
+type claim struct {
+	by    *share
+	n     int64
+	given chan struct{} // closed when n has been taken
+}
+
+// tryGrow takes n more if that much is left and nobody waits.
+func (s *share) tryGrow(n int64) bool {
+	b := s.of
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.queue) > 0 || b.left < n {
+	if b.over != s && (len(b.queue) > 0 || b.left < n) {
 		return false
 	}
 	b.left -= n
+	s.n += n
 	return true
 }
 
-// take waits until n is left, and takes it. When ctx ends first, it takes nothing and
+// grow waits until n is left, and takes it. When ctx ends first, it takes nothing and
 // returns ctx.Err().
-func (b *budget) take(ctx context.Context, n int64) error {
-	c := &claim{n, make(chan struct{})}
+func (s *share) grow(ctx context.Context, n int64) error {
+	b := s.of
+	c := &claim{s, n, make(chan struct{})}
 	b.mu.Lock()
 	b.queue = append(b.queue, c)
-	b.giveLocked()
+	b.serveLocked()
 	b.mu.Unlock()
 	select {
 	case <-c.given:
@@ -131,22 +143,37 @@ func (b *budget) take(ctx context.Context, n int64) error {
 		return nil // it was given just now
 	}
 	b.queue = slices.Delete(b.queue, i, i+1)
-	b.giveLocked() // the next may need less
+	b.serveLocked() // the next may need less
 	return ctx.Err()
 }
 
-// give puts n back.
-func (b *budget) give(n int64) {
+// shrink gives back all but n.
+func (s *share) shrink(n int64) {
+	b := s.of
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.left += n
-	b.giveLocked()
+	b.left += s.n - n
+	s.n = n
+	if n == 0 && b.over == s {
+		b.over = nil
+	}
+	b.serveLocked()
 }
 
-func (b *budget) giveLocked() {
-	for len(b.queue) > 0 && b.left >= b.queue[0].n {
-		b.left -= b.queue[0].n
-		close(b.queue[0].given)
+// serveLocked gives those who wait what there is. b.mu must be held.
+func (b *budget) serveLocked() {
+	for len(b.queue) > 0 {
+		c := b.queue[0]
+		switch {
+		case b.left >= c.n:
+		case b.over == nil:
+			b.over = c.by
+		default:
+			return
+		}
+		b.left -= c.n
+		c.by.n += c.n
+		close(c.given)
 		b.queue = b.queue[1:]
 	}
 }

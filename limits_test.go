@@ -2,13 +2,11 @@ package chatroom_test
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,74 +140,4 @@ func TestFrameTimeout(t *testing.T) {
 			require.LessOrEqual(t, time.Since(start), time.Minute*17/16)
 		})
 	}
-}
-
-// Unfinished frames share an amount of memory: who needs more than there is waits, and
-// goes on when it is there.
-func TestMemoryOfUnfinishedFrames(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const size = 200 << 20 // of which there is not twice as much
-		s := chatroomtest.NewServer(t, chatroom.WithMaxMessage(size), chatroom.WithWriteTimeout(-1))
-		frame := chatroom.AppendFrame(nil, make([]byte, size))
-		alice, bob := s.DialRaw(), s.DialRaw()
-		alice.SendFrame("alice")
-		s.WantMembers("alice")
-		go func() { _, _ = alice.Write(frame[:len(frame)-1]) }()
-		synctest.Wait()
-		bob.SendFrame("bob")
-		s.WantMembers("alice", "bob")
-		written := make(chan int, 1)
-		go func() {
-			n, _ := bob.Write(frame)
-			written <- n
-		}()
-		synctest.Wait()
-		require.Empty(t, written)
-		alice.Cut()
-		require.ErrorIs(t, s.WaitLeave("alice"), syscall.ECONNRESET)
-		require.Equal(t, len(frame), <-written)
-		s.WantMembers("bob")
-	})
-}
-
-// A member that is silent after a long message takes nothing of it.
-func TestMemoryOfFinishedFrames(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const size = 257 << 20 // more than there is for shorter ones
-		s := chatroomtest.NewServer(t, chatroom.WithMaxMessage(size), chatroom.WithWriteTimeout(-1), chatroom.WithOnMessage(
-			func(context.Context, chatroom.Member, *chatroom.Message) error { return chatroom.ErrDrop }))
-		frame := chatroom.AppendFrame(nil, make([]byte, size))
-		alice, bob := s.DialRaw(), s.DialRaw()
-		alice.SendFrame("alice")
-		s.WantMembers("alice")
-		bob.SendFrame("bob")
-		s.WantMembers("alice", "bob")
-		start := time.Now()
-		for _, raw := range []*chatroomtest.Raw{alice, bob} {
-			_, err := raw.Write(frame)
-			require.NoError(t, err)
-		}
-		synctest.Wait()
-		s.WantMembers("alice", "bob")
-		require.Zero(t, time.Since(start))
-	})
-}
-
-// Who waits for what others have does not wait for ever, also if frames may take for ever.
-func TestMemoryThatIsNotGivenBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const size = 200 << 20
-		s := chatroomtest.NewServer(t, chatroom.WithMaxMessage(size), chatroom.WithWriteTimeout(-1), chatroom.WithFrameTimeout(-1))
-		frame := chatroom.AppendFrame(nil, make([]byte, size))
-		start := time.Now()
-		for _, name := range []string{"alice", "bob"} {
-			raw := s.DialRaw()
-			raw.SendFrame(name)
-			go func() { _, _ = raw.Write(frame[:len(frame)-1]) }()
-			synctest.Wait()
-		}
-		require.ErrorIs(t, s.WaitLeave("bob"), os.ErrDeadlineExceeded)
-		require.Equal(t, time.Minute, time.Since(start))
-		s.WantMembers("alice")
-	})
 }

@@ -257,8 +257,8 @@ func WithNameRule(rule func(name string) error) ServerOption {
 // everything that follows. There is no gap and no duplicate between the two. The
 // history has at most half a backlog's bytes. It includes what the newcomer sent over
 // an earlier connection, but nothing that was sent to one member alone. The server
-// keeps an empty room for a minute, and at most a thousand such rooms. [Room.Broadcast]
-// before [Server.Serve] seeds the history.
+// keeps an empty room for a minute, and at most a thousand such rooms with 64 MiB in
+// all. [Room.Broadcast] before [Server.Serve] seeds the history.
 //
 // The default, zero and negative are none.
 func WithHistory(messages int) ServerOption {

@@ -135,12 +135,14 @@ func signal(ch chan struct{}) {
 // goroutines are started.
 func (r *room) appendAndUnlock(audience journal.Audience, except []Member, prefix []byte, messages ...[]byte) {
 	start, from := r.log.Cursor(), r.log.End()
+	var few [8]uint64 // so that a few excepted need no memory
+	excepted := r.idsLocked(few[:0], except)
 	grew := false
 	for _, body := range messages {
 		header := encodeHeader(len(body))
 		grew = r.log.Append(audience, prefix, header[:], body) || grew
-		for _, m := range except {
-			r.log.Narrow(journal.Except(m.ID))
+		for _, id := range excepted {
+			r.log.Narrow(journal.Except(id))
 		}
 		if r.cfg.history > 0 {
 			if !audience.IsOnly() {
@@ -152,11 +154,11 @@ func (r *room) appendAndUnlock(audience journal.Audience, except []Member, prefi
 	r.log.Publish()
 	r.counts.messages += uint64(len(messages))
 	r.counts.bytes += uint64(r.log.End() - from)
-	r.counts.deliveries += uint64(len(messages) * r.audienceLocked(audience, except))
+	r.counts.deliveries += uint64(len(messages) * r.audienceLocked(audience, excepted))
 	var woken *[]*seat
 	if len(r.unpolled) > 0 {
 		woken = seatLists.Get().(*[]*seat)
-		*woken = r.wakeLocked((*woken)[:0], audience, except, start)
+		*woken = r.wakeLocked((*woken)[:0], audience, excepted, start)
 	}
 	startSweep := len(r.polled) > 0 && !r.sweeping
 	if startSweep {
@@ -184,22 +186,27 @@ func (r *room) appendAndUnlock(audience journal.Audience, except []Member, prefi
 	seatLists.Put(woken)
 }
 
-// audienceLocked returns how many of the members belong to the audience and not to
-// except. The sender is a member. r.mu must be held.
-func (r *room) audienceLocked(audience journal.Audience, except []Member) int {
-	if audience.IsOnly() {
-		return 1
-	}
-	n := r.members.Len()
-	if audience != 0 {
-		n--
-	}
-	for i, m := range except {
-		if sess := m.session(); sess != nil && sess.room == r && audience.Includes(m.ID) && !isAmong(m.ID, except[:i]) {
-			n--
+// idsLocked appends the ids of those of members that the room lists to ids, each once.
+// r.mu must be held.
+func (r *room) idsLocked(ids []uint64, members []Member) []uint64 {
+	for _, m := range members {
+		if sess := m.session(); sess != nil && sess.room == r && !slices.Contains(ids, m.ID) {
+			ids = append(ids, m.ID)
 		}
 	}
-	return n
+	return ids
+}
+
+// audienceLocked returns how many members belong to the audience and are not excepted.
+// Only a message for everyone excepts any. The sender is a member. r.mu must be held.
+func (r *room) audienceLocked(audience journal.Audience, excepted []uint64) int {
+	switch {
+	case audience.IsOnly():
+		return 1
+	case audience != 0:
+		return r.members.Len() - 1
+	}
+	return r.members.Len() - len(excepted)
 }
 
 // seatLists holds *[]*seat, so that publishing needs no memory once warm.
@@ -208,9 +215,9 @@ var seatLists = sync.Pool{New: func() any { return new([]*seat) }}
 // wakeLocked moves the unpolled members at rest that belong to the audience to
 // seatWriting, with cursors at start, and appends them to woken. The caller starts
 // their writers. r.mu must be held.
-func (r *room) wakeLocked(woken []*seat, audience journal.Audience, except []Member, start journal.Cursor) []*seat {
+func (r *room) wakeLocked(woken []*seat, audience journal.Audience, excepted []uint64, start journal.Cursor) []*seat {
 	for i := len(r.unpolled) - 1; i >= 0; i-- { // backwards, since moving one takes it from the list
-		if m := r.unpolled[i]; m.elem != nil && audience.Includes(m.ID) && !isAmong(m.ID, except) {
+		if m := r.unpolled[i]; m.elem != nil && audience.Includes(m.ID) && !slices.Contains(excepted, m.ID) {
 			m.cur = start
 			m.pos.Store(start.Pos())
 			r.moveLocked(m, seatWriting)
@@ -218,9 +225,4 @@ func (r *room) wakeLocked(woken []*seat, audience journal.Audience, except []Mem
 		}
 	}
 	return woken
-}
-
-// isAmong reports whether the member of that id is in members.
-func isAmong(id uint64, members []Member) bool {
-	return slices.ContainsFunc(members, func(m Member) bool { return m.ID == id })
 }

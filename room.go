@@ -61,6 +61,7 @@ type room struct {
 	// Guarded by Server.mu: whether the room is empty and kept for its history.
 	emptyElem  *list.Element // its place on the list of such rooms
 	emptySince time.Time
+	emptyBytes int64 // of its history then
 
 	// mu guards the fields below and is never held across I/O or a hook.
 	mu      sync.Mutex
@@ -212,6 +213,13 @@ func (r *room) isIdle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.members.Len()+len(r.leaving) == 0
+}
+
+// historyBytes returns how many bytes are kept for the history.
+func (r *room) historyBytes() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return max(r.log.End()-r.history.pos(), 0)
 }
 
 // seatsLocked returns a copy of the list, in the order of joining. r.mu must be held.

@@ -14,8 +14,10 @@ const (
 	// emptyTime is how long an empty room is kept for its history.
 	emptyTime = time.Minute
 
-	// maxEmpty is how many empty rooms are kept at most.
-	maxEmpty = 1000
+	// maxEmpty is how many empty rooms are kept at most, and maxEmptyBytes how many bytes
+	// of history in all of them. The latest is kept whatever it has.
+	maxEmpty      = 1000
+	maxEmptyBytes = 64 << 20
 )
 
 // Room returns a handle on the room of that name, whether or not the room exists.
@@ -156,8 +158,10 @@ func (s *Server) forgetIfIdleLocked(r *room) {
 	case r.name == "" || s.rooms[r.name] != r || r.emptyElem != nil || !r.isIdle():
 	case s.cfg.history > 0 && !s.closing:
 		r.emptySince = time.Now()
+		r.emptyBytes = r.historyBytes()
 		r.emptyElem = s.empty.PushBack(r)
-		if s.empty.Len() > maxEmpty {
+		s.emptyBytes += r.emptyBytes
+		for s.empty.Len() > maxEmpty || s.empty.Len() > 1 && s.emptyBytes > maxEmptyBytes {
 			s.forgetLocked(s.empty.Front().Value.(*room))
 		}
 		s.setEmptyTimerLocked()
@@ -179,6 +183,7 @@ func (s *Server) keepLocked(r *room) {
 	if r.emptyElem != nil {
 		s.empty.Remove(r.emptyElem)
 		r.emptyElem = nil
+		s.emptyBytes -= r.emptyBytes
 	}
 }
 

@@ -44,7 +44,11 @@ func TestRooms(t *testing.T) {
 		require.NoError(t, s.Room("blue").Broadcast(t.Context(), "host", []byte("in blue")))
 		carol.Want("host", "in blue")
 		require.NoError(t, s.Room("nobody's").Broadcast(t.Context(), "host", []byte("to nobody")))
-		require.NoError(t, s.Broadcast(t.Context(), "host", []byte("to all"), s.Room("red").Members()[1]))
+		other := chatroomtest.NewServer(t)
+		for range 4 {
+			other.Join("of another server")
+		}
+		require.NoError(t, s.Broadcast(t.Context(), "host", []byte("to all"), append(other.Members(), s.Room("red").Members()[1])...))
 		alice.Want("host", "to all")
 		carol.Want("host", "to all")
 		dave.Want("host", "to all")
@@ -433,26 +437,25 @@ func TestUniqueNamesAndFullRooms(t *testing.T) {
 
 // However many try at the same time, as many are let in as there is room.
 func TestFullRoomUnderLoad(t *testing.T) {
-	s := chatroomtest.NewServer(t, chatroom.WithMaxMembers(10), chatroom.WithUniqueNames())
-	var wg sync.WaitGroup
-	for i := range 100 {
-		wg.Go(func() {
-			c, err := chatroom.Dial(t.Context(), "", "", fmt.Sprint("member ", i/2), chatroom.WithDialer(s.Listener.DialContext))
-			if assert.NoError(t, err) {
-				t.Cleanup(func() { _ = c.Close() })
-			}
-		})
-	}
-	wg.Wait()
-	for s.Stats().Refusals.Total()+uint64(len(s.Members())) < 100 {
-		time.Sleep(time.Millisecond)
-	}
-	assert.Len(t, s.Members(), 10)
-	names := map[string]bool{}
-	for _, m := range s.Members() {
-		assert.False(t, names[m.Name], m.Name)
-		names[m.Name] = true
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithMaxMembers(10), chatroom.WithUniqueNames())
+		for i := range 100 {
+			go func() {
+				c, err := chatroom.Dial(t.Context(), "", "", fmt.Sprint("member ", i/2), chatroom.WithDialer(s.Listener.DialContext))
+				if assert.NoError(t, err) {
+					t.Cleanup(func() { _ = c.Close() })
+				}
+			}()
+		}
+		synctest.Wait()
+		assert.Len(t, s.Members(), 10)
+		assert.EqualValues(t, 90, s.Stats().Refusals.Total())
+		names := map[string]bool{}
+		for _, m := range s.Members() {
+			assert.False(t, names[m.Name], m.Name)
+			names[m.Name] = true
+		}
+	})
 }
 
 // What is said in private is not kept for a history.

@@ -34,7 +34,7 @@ type session struct {
 
 	// Owned by the leading goroutine.
 	in       frameReader
-	excess   int64    // what the reader has of Server.frames, in bytes
+	excess   share    // what the reader has of Server.frames, in bytes
 	maxTotal int64    // how many bytes may be read before last reads get no more time; zero is not set yet
 	byHook   bool     // an admit hook has refused it, or a message hook has ended it
 	filtered *Message // what message hooks are given; nil until there was one
@@ -67,6 +67,7 @@ const (
 
 func newSession(srv *Server, nc net.Conn) *session {
 	s := &session{srv: srv, nc: nc}
+	s.excess.of = &srv.frames
 	s.in.limit = min(srv.cfg.maxMessage, maxNameFrame)
 	s.owner = s
 	s.until.Store(math.MaxInt64)

@@ -91,7 +91,7 @@ func (s *session) finish(reason error) error {
 	s.writer.Wait()
 	s.closer.Wait()
 	s.in.release()
-	s.srv.frames.give(s.excess)
+	s.excess.shrink(0)
 	s.endHooks()
 	return s.reasonOr(nil)
 }

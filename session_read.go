@@ -51,7 +51,7 @@ func (s *session) readMessages() error {
 				s.extendAfterWait()
 			}
 		}
-		if s.in.partial() || s.excess > 0 {
+		if s.in.partial() || s.excess.n > 0 {
 			if err := s.adjustExcess(); err != nil {
 				return err
 			}
@@ -111,27 +111,24 @@ func (f *unfinishedFrame) isOverdue(s *session) bool {
 
 // adjustExcess takes from Server.frames the memory that the next read needs beyond a
 // large buffer, or gives back what it no longer needs. If too little is left, it waits,
-// for no longer than a frame may take, or may take by default if that is not limited:
-// several may wait for what the others have.
+// for no longer than a frame may take, or may take by default if that is not limited.
 func (s *session) adjustExcess() error {
-	need := s.in.excess() - s.excess
-	switch {
+	excess := s.in.excess()
+	switch need := excess - s.excess.n; {
 	case need == 0:
-		return nil
 	case need < 0:
-		s.srv.frames.give(-need)
-	case !s.srv.frames.tryTake(need):
+		s.excess.shrink(excess)
+	case !s.excess.tryGrow(need):
 		defer s.endHooks()
 		ctx, cancel := context.WithTimeout(s.hookContext(), cmp.Or(s.srv.cfg.frameTimeout, DefaultFrameTimeout))
 		defer cancel()
-		switch err := s.srv.frames.take(ctx, need); {
+		switch err := s.excess.grow(ctx, need); {
 		case err != nil && s.srv.isClosing():
 			return ErrServerClosed
 		case err != nil:
 			return fmt.Errorf("chatroom: read message: no memory for %d bytes of a frame: %w", need, os.ErrDeadlineExceeded)
 		}
 	}
-	s.excess += need
 	return nil
 }
 
