@@ -151,7 +151,8 @@ func (s *Server) isClosing() bool {
 // member has left and its last leave hook has returned, and always closes nc. It
 // returns the reason that [WithOnLeave] hooks get, which is nil for a clean goodbye. If
 // the connection never became a member, it returns why, such as [ErrNameRejected]. When
-// ctx ends, the connection is closed and the error matches ctx.Err().
+// ctx ends, the connection is closed and the error matches ctx.Err(). The contexts of
+// hooks have the values of ctx.
 //
 // The deadlines of nc must work: the server's timeouts and its graceful end use them.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
@@ -160,6 +161,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		_ = nc.Close()
 		return err
 	}
+	sess.values = ctx
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, func() {
 			sess.abort(fmt.Errorf("chatroom: serve connection: %w", ctx.Err()))

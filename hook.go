@@ -22,10 +22,11 @@ var ErrDrop = errors.New("chatroom: message dropped")
 // A Join is a connection that asks to be let in, for [WithAdmit] hooks to decide on. The
 // hook owns it until it returns.
 type Join struct {
-	Name  string   // as it was sent; the hook may change it
-	Room  string   // the room to join, "" unless a hook changes it
-	Value any      // what [Member.Value] will be; nil unless a hook sets it
-	Conn  net.Conn // as it was accepted. A hook must not read from it, and may write frames before it refuses
+	Name   string   // as it was sent; the hook may change it
+	Room   string   // the room to join, "" unless a hook changes it
+	Value  any      // what [Member.Value] will be; nil unless a hook sets it
+	Conn   net.Conn // as it was accepted. A hook must not read from it, and may write frames before it refuses
+	Server *Server  // that is asked
 }
 
 // runAdmitHooks asks the admit hooks in turn. Their context ends at the deadline, if
@@ -40,6 +41,8 @@ func (s *session) runAdmitHooks(join *Join, deadline time.Time) error {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
+		s.conn.SetWriteDeadline(deadline) // a hook may write, and the peer may not read
+		defer s.conn.SetWriteDeadline(time.Time{})
 	}
 	for _, hook := range s.srv.cfg.admit {
 		var refusal error
@@ -85,9 +88,10 @@ func (s *session) runMessageHooks(msg *Message) error {
 
 // runLeaveHooks runs all leave hooks in order, whatever becomes of one.
 func (s *session) runLeaveHooks(reason error) {
+	ctx := s.withValues(s.srv.leaveCtx)
 	for _, hook := range slices.Backward(s.srv.cfg.onLeave) {
 		// What is deferred runs also when a hook ends the goroutine, the last first.
-		defer func() { _ = s.runHook("leave hook", func() { hook(s.srv.leaveCtx, s.Member, reason) }) }()
+		defer func() { _ = s.runHook("leave hook", func() { hook(ctx, s.Member, reason) }) }()
 	}
 }
 
@@ -99,7 +103,7 @@ func (s *session) hookContext() context.Context {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hookCtx, s.endHookCtx = context.WithCancel(s.srv.hookCtx)
+	s.hookCtx, s.endHookCtx = context.WithCancel(s.withValues(s.srv.hookCtx))
 	if s.state >= sessionKicked {
 		s.endHookCtx()
 	}
@@ -115,6 +119,27 @@ func (s *session) endHooks() {
 	defer s.mu.Unlock()
 	s.endHookCtx()
 	s.hookCtx, s.endHookCtx = nil, nil
+}
+
+// withValues returns ctx with the values of ServeConn's context.
+func (s *session) withValues(ctx context.Context) context.Context {
+	if s.values == nil {
+		return ctx
+	}
+	return valuesContext{ctx, s.values}
+}
+
+// A valuesContext is a context with the values of another one as well.
+type valuesContext struct {
+	context.Context
+	values context.Context
+}
+
+func (c valuesContext) Value(key any) any {
+	if v := c.Context.Value(key); v != nil { // first, since package context asks for values of its own
+		return v
+	}
+	return c.values.Value(key)
 }
 
 // runHook calls a function of the program's. A panic is logged and returned as an

@@ -11,8 +11,9 @@ import "context"
 // The hook runs on the connection's own goroutine. Calls for different connections are
 // concurrent. It may block; its ctx ends at the handshake timeout, or when the server's
 // end begins. Before it refuses, it may write frames to [Join.Conn], and the peer still
-// receives them. It must not keep the Join. It may call the server. If it panics, the
-// stack is logged and the connection is refused with [ErrHookFailed].
+// receives them; writes fail at the handshake timeout. It must not keep the Join. It may
+// call the server. If it panics, the stack is logged and the connection is refused with
+// [ErrHookFailed].
 func WithAdmit(hook func(ctx context.Context, j *Join) error) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		if hook != nil {

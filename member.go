@@ -106,6 +106,9 @@ type Room struct {
 // chooses another.
 func (r Room) Name() string { return r.name }
 
+// Server returns the server of the room. It is nil for the zero Room.
+func (r Room) Server() *Server { return r.server }
+
 // Broadcast sends body to every member of the room except those in except, as a message
 // from somebody called from, who need not be a member. The name rule does not apply to
 // from. Broadcast blocks while publishing waits for slower members of the room. When ctx

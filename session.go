@@ -26,7 +26,8 @@ type session struct {
 	seat
 	srv     *Server
 	nc      net.Conn
-	counted bool // among Server.conns
+	counted bool            // among Server.conns
+	values  context.Context // that hooks' contexts have; nil for none
 
 	// Guarded by Server.mu.
 	stranger  bool // it counts as one
@@ -227,8 +228,7 @@ func (s *session) handshake(deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	join := Join{Name: string(name), Conn: s.nc}
-	s.Name = join.Name // for the log of a hook that panics
+	join := Join{Name: string(name), Conn: s.nc, Server: s.srv}
 	if err := s.runAdmitHooks(&join, deadline); err != nil {
 		return err
 	}

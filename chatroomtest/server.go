@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -180,15 +181,13 @@ func (s *Server) cleanup() {
 // A message that arrives while Join waits is read, and is the first that the Client
 // receives: a member that does not read has taken one.
 //
-// The client is closed by tb.Cleanup. [chatroom.WithDialer] has no effect; see
-// [Server.JoinConn].
+// The client is closed by tb.Cleanup. [chatroom.WithDialer] has no effect.
 func (s *Server) Join(name string, opts ...chatroom.DialOption) *Client {
 	s.tb.Helper()
 	return s.JoinConn(s.connect(), name, opts...)
 }
 
-// JoinRoom is [Server.Join] into a room, unless a [chatroom.WithAdmit] hook of the
-// program's says otherwise.
+// JoinRoom is [Server.Join] into a room, unless a hook of the program's says otherwise.
 func (s *Server) JoinRoom(room, name string, opts ...chatroom.DialOption) *Client {
 	s.tb.Helper()
 	nc := s.connect()
@@ -234,6 +233,7 @@ func (s *Server) Refusal(name string) error {
 	served := make(chan error, 1)
 	go func() { served <- s.ServeConn(ctx, far) }()                            // ends with near, or ctx
 	go func() { _, _ = near.Write(chatroom.AppendFrame(nil, []byte(name))) }() // ends with near
+	go func() { _, _ = io.Copy(io.Discard, near) }()                           // so does this; a hook may write
 	for {
 		changed := s.change()
 		if _, ok := s.claimJoin(name, near.LocalAddr()); ok {

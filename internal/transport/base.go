@@ -75,12 +75,11 @@ func (c *base) TryWrite([][]byte) (int, error) { return 0, errors.ErrUnsupported
 
 func (c *base) ClearWriteDeadline() {
 	if !c.writeBy.IsZero() {
-		c.setWriteBy(time.Time{})
+		c.SetWriteDeadline(time.Time{})
 	}
 }
 
-// setWriteBy moves the write deadline, unless the connection is being closed.
-func (c *base) setWriteBy(t time.Time) {
+func (c *base) SetWriteDeadline(t time.Time) {
 	c.writeBy = t
 	_ = c.nc.SetWriteDeadline(t)
 	if c.reached(connClosing) {

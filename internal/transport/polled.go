@@ -62,20 +62,20 @@ func (c *polled) Write(runs [][]byte) (int, error) {
 	// Setting a deadline costs a timer, so that of an earlier write serves until it
 	// has passed.
 	if c.writeTimeout > 0 && !start.Before(c.writeBy) {
-		c.setWriteBy(start.Add(c.writeTimeout))
+		c.SetWriteDeadline(start.Add(c.writeTimeout))
 	}
 	n, err := c.awaitWrite(runs)
 	for errors.Is(err, os.ErrDeadlineExceeded) && !c.reached(connClosing) {
 		// A socket wakes its writer only when a third of its buffer is free, so it may
 		// take something now.
-		c.setWriteBy(time.Time{}) // or TryWrite would fail as well
+		c.SetWriteDeadline(time.Time{}) // or TryWrite would fail as well
 		if n, err = c.TryWrite(runs); n > 0 || err != nil {
 			return n, err
 		}
 		if time.Since(start) >= c.writeTimeout {
 			return 0, stalled(c.writeTimeout, os.ErrDeadlineExceeded)
 		}
-		c.setWriteBy(start.Add(c.writeTimeout)) // an earlier write's deadline has passed
+		c.SetWriteDeadline(start.Add(c.writeTimeout)) // an earlier write's deadline has passed
 		n, err = c.awaitWrite(runs)
 	}
 	return n, err

@@ -46,11 +46,11 @@ func (c *base) writePiece(runs [][]byte, most int) (int, error) {
 	// Setting a deadline costs a timer, so that of a write a moment ago serves as
 	// well. If it comes too early, the write is tried again.
 	if c.writeTimeout > 0 && c.writeBy.Sub(start) < c.writeTimeout-c.writeTimeout/16 {
-		c.setWriteBy(start.Add(c.writeTimeout))
+		c.SetWriteDeadline(start.Add(c.writeTimeout))
 	}
 	n, err := c.writeOnce(p)
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && time.Since(start) < c.writeTimeout {
-		c.setWriteBy(start.Add(c.writeTimeout))
+		c.SetWriteDeadline(start.Add(c.writeTimeout))
 		n, err = c.writeOnce(p)
 	}
 	switch took := time.Since(start); {

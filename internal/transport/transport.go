@@ -38,7 +38,7 @@ var (
 var longAgo = time.Unix(1, 0)
 
 // A Conn is a connection. One goroutine at a time reads, which includes Goodbye,
-// and one at a time writes, which includes ClearWriteDeadline. The other methods are
+// and one at a time writes, which includes setting the write deadline. The other methods are
 // safe for concurrent use.
 type Conn interface {
 	// SetReadDeadline sets when reads fail. It has no effect after StopReading.
@@ -61,6 +61,9 @@ type Conn interface {
 	// Write waits until it has written some of runs. It fails only when the connection
 	// is broken, or with ErrStalled.
 	Write(runs [][]byte) (n int, err error)
+
+	// SetWriteDeadline sets when writes fail, until the next Write may set it anew.
+	SetWriteDeadline(t time.Time)
 
 	// ClearWriteDeadline clears the deadline that Write has left, which would also
 	// fail TryWrite, and a read that writes. It is called when no Write is to come

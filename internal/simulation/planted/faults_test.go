@@ -141,7 +141,7 @@ var faults = []fault{
 		"case late && n > 0:",
 		"case late && n > maxPiece:"},
 	{"a write's deadline stays", "internal/transport/base.go",
-		"\t\tc.setWriteBy(time.Time{})\n\t}\n}",
+		"\t\tc.SetWriteDeadline(time.Time{})\n\t}\n}",
 		"\t}\n}"},
 	{"a deadline brings reading back", "internal/transport/base.go",
 		"\tif c.reached(connStopped) {\n\t\t_ = c.nc.SetReadDeadline(longAgo)\n\t}\n",
