@@ -69,7 +69,8 @@
 //   - [WithOnLeave] when the member is off the list and its connection is closed.
 //
 // [WithUniqueNames] and [WithMaxMembers] are decided when the room lists the member, so
-// that nobody slips in between.
+// that nobody slips in between. The file docs/cookbook.md has recipes for what else hosts
+// want, from passwords to bridges.
 //
 // # Pace and slow consumers
 //
