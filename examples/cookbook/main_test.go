@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
@@ -38,9 +37,13 @@ func TestPage(t *testing.T) {
 	for _, block := range blocks {
 		code, _, closed := strings.Cut(block, "```")
 		require.True(t, closed, "a block has no end")
-		assert.True(t, strings.Contains(sources.String(), code), "on the page, and not in the package:\n%s", code)
+		if !strings.Contains(sources.String(), code) {
+			t.Errorf("on the page, and not in the package:\n%s", code)
+		}
 	}
 	for _, recipe := range recipes {
-		assert.True(t, strings.Contains(strings.Join(blocks, ""), recipe), "in the package, and not on the page: %s", recipe)
+		if !strings.Contains(strings.Join(blocks, ""), recipe) {
+			t.Errorf("in the package, and not on the page: %s", recipe)
+		}
 	}
 }
