@@ -2,7 +2,6 @@ package cookbook
 
 import (
 	"context"
-	"expvar"
 
 	"example.com/chatroom"
 )
@@ -34,9 +33,4 @@ func Seed(ctx context.Context, s *chatroom.Server, store Store, n int, rooms ...
 		}
 	}
 	return nil
-}
-
-// Publish shows the server's figures under /debug/vars.
-func Publish(s *chatroom.Server) {
-	expvar.Publish("chatroom", expvar.Func(func() any { return s.Stats() }))
 }

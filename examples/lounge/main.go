@@ -24,7 +24,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	dir, err1 := os.MkdirTemp("", "lounge") // nobody but this user can open what is in it
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	admins, err2 := net.Listen("unix", dir+"/admins")
 	public, err3 := net.Listen("tcp", "localhost:4321")
 	if err := errors.Join(err1, err2, err3); err != nil {
