@@ -11,10 +11,11 @@ import (
 )
 
 // Bot joins a room as name, and says what answer returns for each message, unless that
-// is nil. It blocks until the room or ctx ends.
+// is nil. It blocks until it is out of the room, or was never let in, and returns why.
 func Bot(ctx context.Context, s *chatroom.Server, name string, answer func(m chatroom.Message) []byte) error {
 	ours, theirs := net.Pipe()
-	go func() { _ = s.ServeConn(ctx, theirs) }() // ends with ours
+	out := make(chan error, 1)
+	go func() { out <- s.ServeConn(ctx, theirs) }() // ends with ours
 	c, err := chatroom.NewConn(ctx, ours, name)
 	if err != nil {
 		return err
@@ -30,7 +31,7 @@ func Bot(ctx context.Context, s *chatroom.Server, name string, answer func(m cha
 			}
 		}
 	}
-	return nil
+	return <-out // ErrServerClosed, ErrKicked, ErrNameTaken and so on
 }
 
 // Bridge passes on what is said in the room of a to the room of b, and back. It blocks

@@ -18,7 +18,7 @@ func isAlice(m chatroom.Member) bool { return m.Name == "alice" }
 
 func TestBot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := chatroomtest.NewServer(t)
+		s := chatroomtest.NewServer(t, chatroom.WithUniqueNames())
 		ended := make(chan error)
 		go func() {
 			ended <- cookbook.Bot(context.Background(), s.Server, "bot", func(m chatroom.Message) []byte {
@@ -34,8 +34,9 @@ func TestBot(t *testing.T) {
 		bob.Want("alice", "/time")
 		bob.Want("bot", "it is late, alice")
 		alice.Want("bot", "it is late, alice")
+		require.ErrorIs(t, cookbook.Bot(context.Background(), s.Server, "bot", nil), chatroom.ErrNameTaken)
 		go s.Shutdown(context.Background())
-		require.NoError(t, <-ended)
+		require.ErrorIs(t, <-ended, chatroom.ErrServerClosed)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,8 +63,8 @@ func CertificateNames() chatroom.ServerOption {
 func RoomsByListener(rooms map[string]string) chatroom.ServerOption {
 	return chatroom.WithAdmit(func(_ context.Context, j *chatroom.Join) error {
 		at := j.Conn.LocalAddr().String()
-		if _, port, err := net.SplitHostPort(at); err == nil {
-			at = port
+		if tcp, ok := j.Conn.LocalAddr().(*net.TCPAddr); ok {
+			at = strconv.Itoa(tcp.Port)
 		}
 		j.Room = rooms[at]
 		return nil

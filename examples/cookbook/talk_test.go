@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/chatroom"
 	"example.com/chatroom/chatroomtest"
 	"example.com/chatroom/examples/cookbook"
 	"github.com/stretchr/testify/require"
@@ -26,6 +27,14 @@ func TestRateLimit(t *testing.T) {
 		start := time.Now()
 		bob.Want("alice", "hello")
 		require.Equal(t, time.Second, time.Since(start))
+
+		alice.Send("one more")
+		bob.Send("good night")
+		synctest.Wait() // alice's message waits for its turn
+		go s.Shutdown(t.Context())
+		alice.Want("bob", "good night") // she still gets what she is owed
+		alice.WantClosed()
+		require.ErrorIs(t, s.WaitLeave("alice"), chatroom.ErrServerClosed)
 	})
 }
 
