@@ -136,7 +136,8 @@ func TestBans(t *testing.T) {
 		bob.WantClosed() // from the same network
 		require.ErrorIs(t, s.WaitLeave("bob"), cookbook.ErrBanned)
 		refused("2001:db8::3", "mallory")
-		refused("192.0.2.1", "alice")
+		require.Equal(t, uint64(3), s.Stats().Joins) // so nobody saw her come
+		require.ErrorIs(t, s.Refusal("alice"), cookbook.ErrBanned)
 		s.JoinConn(dial("192.0.2.1"), "dave")
 		time.Sleep(time.Hour)
 		s.JoinConn(dial("2001:db8::1"), "alice")
