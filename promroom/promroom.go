@@ -2,6 +2,10 @@
 //
 //	registry.MustRegister(promroom.NewCollector(s))
 //
+// A program that has no other metrics needs no registry:
+//
+//	http.Handle("/metrics", promroom.Handler(s))
+//
 // Each scrape reads [chatroom.Server.Stats] once. Counters start with the server, as the
 // figures do. The metrics, of which chatroom.Stats says what each counts:
 //
@@ -33,14 +37,24 @@
 package promroom
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/chatroom"
 )
+
+// Handler returns a handler that serves the figures of s, and of the rooms given, and
+// nothing else.
+func Handler(s *chatroom.Server, rooms ...chatroom.Room) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(NewCollector(s), NewRoomCollector(func() []chatroom.Room { return rooms }))
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
 
 // NewCollector returns a collector of the figures of s. It is safe for concurrent use, and
 // starts no goroutine.

@@ -30,6 +30,15 @@ func ExampleNewCollector() {
 	// Output: 28 metrics, <nil>
 }
 
+func TestHandler(t *testing.T) {
+	s := chatroomtest.NewServer(t)
+	s.Join("alice")
+	s.JoinRoom("red", "bob")
+	handler := promroom.Handler(s.Server, s.Room("red")).ServeHTTP
+	require.HTTPBodyContains(t, handler, "GET", "/", nil, "chatroom_joins_total 2\n")
+	require.HTTPBodyContains(t, handler, "GET", "/", nil, "chatroom_room_joins_total{room=\"red\"} 1\n")
+}
+
 func newRegistry(t *testing.T, s *chatroom.Server, rooms func() []chatroom.Room) *prometheus.Registry {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()

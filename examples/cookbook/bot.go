@@ -60,10 +60,10 @@ func pass(ctx context.Context, from, to *chatroom.Conn) error {
 
 // Twin passes on what the members of a room say to its twin on the same server, under
 // their own names.
-func Twin(twin func(room string) (other chatroom.Room, ok bool)) chatroom.ServerOption {
+func Twin(twins map[string]string) chatroom.ServerOption {
 	return chatroom.WithOnMessage(func(ctx context.Context, m chatroom.Member, msg *chatroom.Message) error {
-		if other, ok := twin(m.Room().Name()); ok {
-			return other.Broadcast(ctx, msg.From, msg.Body)
+		if other, ok := twins[m.Room().Name()]; ok {
+			return m.Room().Server().Room(other).Broadcast(ctx, msg.From, msg.Body)
 		}
 		return nil
 	})

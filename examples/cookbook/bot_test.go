@@ -60,12 +60,7 @@ func TestBridge(t *testing.T) {
 
 func TestTwin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		twins := map[string]string{"tea": "coffee", "coffee": "tea"}
-		var s *chatroomtest.Server
-		s = chatroomtest.NewServer(t, cookbook.Twin(func(room string) (chatroom.Room, bool) {
-			other, ok := twins[room]
-			return s.Room(other), ok
-		}))
+		s := chatroomtest.NewServer(t, cookbook.Twin(map[string]string{"tea": "coffee", "coffee": "tea"}))
 		alice, bob, carol := s.JoinRoom("tea", "alice"), s.JoinRoom("coffee", "bob"), s.Join("carol")
 		alice.Send("hello")
 		bob.Want("alice", "hello")

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"example.com/chatroom"
 )
@@ -35,8 +34,7 @@ func Tokens(hashes map[string][sha256.Size]byte) chatroom.ServerOption {
 // to return.
 func Refuse(j *chatroom.Join, why error) error {
 	words := chatroom.AppendFrame(chatroom.AppendFrame(nil, []byte("host")), []byte(why.Error()))
-	_ = j.Conn.SetWriteDeadline(time.Now().Add(time.Second)) // or a peer that does not read keeps the hook
-	_, _ = j.Conn.Write(words)                               // the peer has gone if it fails
+	_, _ = j.Conn.Write(words) // the peer has gone, or does not read, if it fails
 	return why
 }
 

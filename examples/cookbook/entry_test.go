@@ -36,13 +36,14 @@ func TestTokens(t *testing.T) {
 	})
 }
 
-func TestRefuse_peerDoesNotRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := chatroomtest.NewServer(t, chatroom.WithAdmit(func(_ context.Context, j *chatroom.Join) error {
-			return cookbook.Refuse(j, errors.New("not today"))
-		}))
-		require.ErrorContains(t, s.Refusal("alice"), "not today")
-	})
+func TestRefuse(t *testing.T) {
+	s := chatroomtest.NewServer(t, chatroom.WithAdmit(func(_ context.Context, j *chatroom.Join) error {
+		return cookbook.Refuse(j, errors.New("not today"))
+	}))
+	raw := s.DialRaw()
+	raw.SendFrame("alice")
+	raw.Want("host", "not today")
+	raw.WantClosed()
 }
 
 func TestCertificateNames(t *testing.T) {

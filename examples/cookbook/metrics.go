@@ -6,8 +6,6 @@ import (
 
 	"example.com/chatroom"
 	"example.com/chatroom/promroom"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Publish shows the server's figures under that name at /debug/vars.
@@ -16,9 +14,6 @@ func Publish(name string, s *chatroom.Server) {
 }
 
 // Metrics serves the figures of the server and of some of its rooms to Prometheus.
-func Metrics(s *chatroom.Server, rooms ...chatroom.Room) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(promroom.NewCollector(s))
-	registry.MustRegister(promroom.NewRoomCollector(func() []chatroom.Room { return rooms }))
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+func Metrics(mux *http.ServeMux, s *chatroom.Server, rooms ...chatroom.Room) {
+	mux.Handle("/metrics", promroom.Handler(s, rooms...))
 }

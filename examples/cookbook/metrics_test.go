@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"expvar"
 	"fmt"
+	"net/http"
 	"testing"
 
 	"example.com/chatroom"
@@ -24,9 +25,10 @@ func TestPublish(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	s := chatroomtest.NewServer(t)
-	metrics := cookbook.Metrics(s.Server, s.Room("tea"))
+	metrics := http.NewServeMux()
+	cookbook.Metrics(metrics, s.Server, s.Room("tea"))
 	s.Join("alice")
 	s.JoinRoom("tea", "bob")
-	require.HTTPBodyContains(t, metrics.ServeHTTP, "GET", "/", nil, "chatroom_joins_total 2\n")
-	require.HTTPBodyContains(t, metrics.ServeHTTP, "GET", "/", nil, "chatroom_room_joins_total{room=\"tea\"} 1\n")
+	require.HTTPBodyContains(t, metrics.ServeHTTP, "GET", "/metrics", nil, "chatroom_joins_total 2\n")
+	require.HTTPBodyContains(t, metrics.ServeHTTP, "GET", "/metrics", nil, "chatroom_room_joins_total{room=\"tea\"} 1\n")
 }

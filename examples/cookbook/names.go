@@ -84,14 +84,13 @@ func FoldNames() []chatroom.ServerOption {
 	}
 }
 
-// Takeover gives a name to whoever joined with it last. members returns who is on the
-// server.
-func Takeover(members func() []chatroom.Member) []chatroom.ServerOption {
+// Takeover gives a name to whoever joined with it last.
+func Takeover() []chatroom.ServerOption {
 	return []chatroom.ServerOption{
 		chatroom.WithUniqueNames(),
 		chatroom.WithAdmit(func(ctx context.Context, j *chatroom.Join) error {
-			for _, m := range members() {
-				if m.Name == j.Name && m.Room().Name() == j.Room {
+			for _, m := range j.Server.Room(j.Room).Members() {
+				if m.Name == j.Name {
 					_ = m.Send(ctx, "host", []byte("you have joined from elsewhere")) // m has left if it fails
 					m.Kick(errors.New("taken over"))
 				}

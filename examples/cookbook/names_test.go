@@ -55,8 +55,7 @@ func TestFoldNames(t *testing.T) {
 
 func TestTakeover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s *chatroomtest.Server
-		s = chatroomtest.NewServer(t, cookbook.Takeover(func() []chatroom.Member { return s.Members() })...)
+		s := chatroomtest.NewServer(t, cookbook.Takeover()...)
 		older, elsewhere := s.Join("alice"), s.JoinRoom("attic", "alice")
 		newer, bob := s.Join("alice"), s.Join("bob")
 		older.Want("host", "you have joined from elsewhere")

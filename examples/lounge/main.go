@@ -16,8 +16,6 @@ import (
 
 	"example.com/chatroom"
 	"example.com/chatroom/promroom"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/time/rate"
 )
 
@@ -34,25 +32,17 @@ func main() {
 	log.Printf("the lounge is at localhost:4321, and for admins at unix:%s/admins", dir)
 	go func() { defer stop(); log.Print(s.Serve(admins)) }()
 	go func() { defer stop(); log.Print(s.Serve(public)) }()
-	go func() { defer stop(); log.Print(http.ListenAndServe("localhost:9321", metrics(s))) }()
+	go func() { defer stop(); log.Print(http.ListenAndServe("localhost:9321", promroom.Handler(s))) }()
 	<-ctx.Done()
 	time.AfterFunc(10*time.Second, func() { _ = s.Close() }) // whoever has not taken what they are owed by then
 	_ = s.Shutdown(context.Background())
 }
 
-func metrics(s *chatroom.Server) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(promroom.NewCollector(s))
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
-}
-
 func options() []chatroom.ServerOption {
-	return []chatroom.ServerOption{chatroom.WithUniqueNames(), chatroom.WithHistory(20),
-		chatroom.WithAdmit(admit), chatroom.WithOnJoin(greet), chatroom.WithOnMessage(hear)}
-}
-
-func greet(ctx context.Context, m chatroom.Member) {
-	_ = m.Send(ctx, "host", []byte("welcome, "+m.Name)) // fails only if m has left, or the lounge closes
+	return []chatroom.ServerOption{chatroom.WithUniqueNames(), chatroom.WithHistory(20), chatroom.WithAdmit(admit),
+		chatroom.WithOnJoin(func(ctx context.Context, m chatroom.Member) {
+			_ = m.Send(ctx, "host", []byte("welcome, "+m.Name)) // fails only if m has left, or the lounge closes
+		}), chatroom.WithOnMessage(hear)}
 }
 
 func admit(_ context.Context, j *chatroom.Join) error {
@@ -65,7 +55,6 @@ func admit(_ context.Context, j *chatroom.Join) error {
 }
 
 var rude = regexp.MustCompile(`(?i)\b(damn|heck)\b`)
-
 func hear(ctx context.Context, m chatroom.Member, msg *chatroom.Message) error {
 	if err := m.Value.(*rate.Limiter).Wait(ctx); err != nil {
 		return err

@@ -8,30 +8,21 @@ import (
 
 	"example.com/chatroom"
 	"example.com/chatroom/chatroomtest"
+	"example.com/chatroom/promroom"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// lounge runs a story in a bubble, where alice is in the lobby, and root, an admin.
-func lounge(t *testing.T, story func(t *testing.T, s *chatroomtest.Server, alice, root *chatroomtest.Client)) {
+func TestLounge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chatroomtest.NewServer(t, options()...)
-		alice := s.Join("alice")
-		alice.Want("host", "welcome, alice")
+		alice, bob := s.Join("alice"), s.Join("bob@games")
 		nc, err := s.Listener.DialFrom(t.Context(), &net.UnixAddr{Net: "unix"})
 		require.NoError(t, err)
-		root := s.JoinConn(nc, "root")
-		root.Want("host", "welcome, root")
-		story(t, s, alice, root)
-	})
-}
-
-func TestTalk(t *testing.T) {
-	lounge(t, func(t *testing.T, s *chatroomtest.Server, alice, root *chatroomtest.Client) {
-		bob := s.Join("bob@games")
+		root := s.JoinConn(nc, "root") // an admin
+		alice.Want("host", "welcome, alice")
 		bob.Want("host", "welcome, bob")
+		root.Want("host", "welcome, root")
+
 		for range 29 { // nine more than the rate limit lets through at once
 			alice.Send("heck")
 			root.Want("alice", "****")
@@ -41,7 +32,16 @@ func TestTalk(t *testing.T) {
 		root.Want("alice (to you)", "**** secret")
 		alice.Want("host", "told root")
 		bob.WantNothing()
-		require.HTTPBodyContains(t, metrics(s.Server).ServeHTTP, "GET", "/", nil, "chatroom_joins_total 3\n")
+		require.HTTPBodyContains(t, promroom.Handler(s.Server).ServeHTTP, "GET", "/", nil, "chatroom_joins_total 3\n")
+
+		require.ErrorIs(t, s.Refusal("alice"), chatroom.ErrNameTaken)
+		require.ErrorContains(t, s.Refusal("Host"), "the host's name")
+		require.ErrorContains(t, s.Refusal("carol@attic"), "no such room")
+		alice.Send("/kick root")
+		alice.Want("host", "nobody is called that, or you may not")
+		root.Send("/kick alice")
+		root.Want("host", "alice is out")
+		require.ErrorIs(t, s.WaitLeave("alice"), chatroom.ErrKicked)
 
 		dave := s.Join("dave")
 		go s.Shutdown(t.Context()) // writes out what dave is owed
@@ -50,18 +50,5 @@ func TestTalk(t *testing.T) {
 		}
 		dave.Want("host", "welcome, dave")
 		dave.WantClosed()
-	})
-}
-
-func TestOrder(t *testing.T) {
-	lounge(t, func(t *testing.T, s *chatroomtest.Server, alice, root *chatroomtest.Client) {
-		require.ErrorIs(t, s.Refusal("alice"), chatroom.ErrNameTaken)
-		require.ErrorContains(t, s.Refusal("Host"), "the host's name")
-		require.ErrorContains(t, s.Refusal("bob@attic"), "no such room")
-		alice.Send("/kick root")
-		alice.Want("host", "nobody is called that, or you may not")
-		root.Send("/kick alice")
-		root.Want("host", "alice is out")
-		require.ErrorIs(t, s.WaitLeave("alice"), chatroom.ErrKicked)
 	})
 }
