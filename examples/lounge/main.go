@@ -1,5 +1,4 @@
-// Lounge hosts a lobby and a room for games. Join as "alice" or "alice@games", say
-// "/msg NAME TEXT" and, over the Unix socket, which is for admins, "/kick NAME".
+// Lounge hosts a lobby and a room: join as "alice" or "alice@games", say "/msg NAME TEXT" and, as an admin, "/kick NAME".
 package main
 
 import (
@@ -55,6 +54,7 @@ func admit(_ context.Context, j *chatroom.Join) error {
 }
 
 var rude = regexp.MustCompile(`(?i)\b(damn|heck)\b`)
+
 func hear(ctx context.Context, m chatroom.Member, msg *chatroom.Message) error {
 	if err := m.Value.(*rate.Limiter).Wait(ctx); err != nil {
 		return err
