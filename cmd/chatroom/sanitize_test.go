@@ -24,6 +24,24 @@ func TestVisible(t *testing.T) {
 		{"\ufffd\xff", "\ufffd" + `\xff`},
 		{"👩\u200d👧", "👩\u200d👧"},
 		{`C:\new`, `C:\new`},
+
+		// Nothing is hidden: soft hyphens, fillers, variation selectors, the tags
+		// that spell other text.
+		{"a\u00adb\u034fc\u180ed", `a\u00adb\u034fc\u180ed`},
+		{"\u115f\u1160\u3164\uffa0", `\u115f\u1160\u3164\uffa0`},
+		{"a\ufe0fb\ufe0e\U000e0100", `a\ufe0fb\ufe0e\U000e0100`},
+		{"a\u200db\u200cc\u2060", `a\u200db\u200cc\u2060`},
+		{"👩\u200d\u200d👧", `👩\u200d\u200d👧`},
+		{"👩\u200d", `👩\u200d`},
+		{"👩\u200dx", `👩\u200dx`},
+		{"1\ufe0f", `1\ufe0f`},
+
+		// What emoji and words need stays.
+		{"👩🏽\u200d🚀 🏳\ufe0f\u200d🌈 ❤\ufe0f\u200d🔥 🙂\u200d↔\ufe0f", "👩🏽\u200d🚀 🏳\ufe0f\u200d🌈 ❤\ufe0f\u200d🔥 🙂\u200d↔\ufe0f"},
+		{"1\ufe0f\u20e3 ℹ\ufe0f", "1\ufe0f\u20e3 ℹ\ufe0f"},
+		{"می\u200cخواهم क्\u200dष", "می\u200cخواهم क्\u200dष"},
+		{"می\u200c\u200cخ", "می\u200c" + `\u200c` + "خ"},
+		{"e\u0301 ⠀⠁", "e\u0301 ⠀⠁"},
 	}
 	for _, tt := range tests {
 		assert.Equal(t, tt.want, visible(tt.in), "%q", tt.in)
@@ -39,6 +57,15 @@ func TestVisibleName(t *testing.T) {
 		{"  | bob", `\x20 | bob`},
 		{"al\u200dice", `al\u200dice`},
 		{"a\u00a0b", `a\u00a0b`},
+		{"bob ", `bob\x20`},
+		{"bob  ", `bob \x20`},
+		{" ", `\x20`},
+		{"  ", `\x20\x20`},
+		{"bob\u3164", `bob\u3164`},
+		{"bo\u2800b", `bo\u2800b`},
+		{"bob\ufe0f", `bob\ufe0f`},
+		{"می\u200cخ", `می\u200cخ`},
+		{"👩\u200d🚀", "👩\u200d🚀"},
 		{"a\x1b[0m\n", `a\x1b[0m\n`},
 	}
 	for _, tt := range tests {
@@ -57,8 +84,17 @@ func FuzzVisible(f *testing.F) {
 				t.Errorf("%q is shown as %q: control characters", s, shown)
 			}
 		}
-		if name := visibleName(s); strings.Contains(name, ">") {
+		name := visibleName(s)
+		if strings.Contains(name, ">") {
 			t.Errorf("name %q is shown as %q: it does not end at the first '>'", s, name)
+		}
+		if strings.TrimSpace(name) != name {
+			t.Errorf("name %q is shown as %q: space at an end", s, name)
+		}
+		for _, r := range name {
+			if isUnseen(r) && r != zeroWidthJoiner && r != emojiStyle {
+				t.Errorf("name %q is shown as %q: %U is not seen", s, name, r)
+			}
 		}
 	})
 }
