@@ -3,13 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
+	"math"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/term"
 
 	"example.com/chatroom"
 )
@@ -28,35 +27,42 @@ const (
 	indent = "  | "
 
 	// minWidth is the narrowest screen, in columns, on which text is folded.
-	minWidth = 24
+	minWidth = 10
 
-	// clearBelow clears the rest of the screen from the start of the line.
-	// term.Terminal clears the line being typed from the cursor up, by its own
-	// count of columns. It misses the rows below the cursor, and counts wide
-	// characters as one column.
-	clearBelow = "\r\x1b[J"
+	bell        = "\a"
+	clearScreen = "\x1b[H\x1b[2J"
 )
 
 // A screen shows the room on a terminal in raw mode. The line being typed stays
 // whole while messages arrive above it.
 type screen struct {
 	// Fixed after construction.
-	terminal *term.Terminal
+	terminal io.ReadWriter
+	name     string
 	paint    painter
 	rescue   func() // gives the terminal back before a panic ends the program
 
 	width atomic.Int32 // columns; 0 is not known
 	over  atomic.Bool  // nothing is shown any more
+
+	// Owned by read.
+	keys keyReader
+
+	// mu guards the line being typed, which read alone changes. It is held
+	// across writes to the terminal, so that they do not mix.
+	mu     sync.Mutex
+	editor editor
 }
 
-func newScreen(rw io.ReadWriter, name string, paint painter, rescue func()) *screen {
-	prompt := paint.name(name, visibleName(name)) + " > "
-	return &screen{terminal: term.NewTerminal(&keys{ReadWriter: rw}, prompt), paint: paint, rescue: rescue}
+func newScreen(terminal io.ReadWriter, name string, paint painter, rescue func()) *screen {
+	return &screen{terminal: terminal, name: name, paint: paint, rescue: rescue}
 }
 
-func (s *screen) setSize(width, height int) {
-	s.width.Store(int32(width))
-	_ = s.terminal.SetSize(width, height) // fails only with the terminal, and reading that reports it
+// setSize tells the screen how many columns it has.
+func (s *screen) setSize(width int32) {
+	if s.width.Swap(width) != width {
+		s.draw(clearBelow)
+	}
 }
 
 // Write shows lines of the log. It never fails, because a log has nobody to
@@ -75,8 +81,16 @@ func (s *screen) notice(text string) { s.show("* " + visible(text)) }
 
 // show prints text above the line being typed.
 func (s *screen) show(text string) {
+	s.draw(clearBelow + strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
+}
+
+// draw prints what is to come before the line being typed, and the line.
+func (s *screen) draw(first string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.over.Load() {
-		_, _ = io.WriteString(s.terminal, clearBelow+text+"\n") // reading tells when the terminal has gone
+		line := prompt{s.name, s.paint}.draw(&s.editor, int(s.width.Load()))
+		_, _ = io.WriteString(s.terminal, first+line) // reading tells when the terminal has gone
 	}
 }
 
@@ -88,6 +102,7 @@ func (s *screen) converse(ctx context.Context, conn *chatroom.Conn) error {
 	left := make(chan struct{})           // closed by send, when typed is and all of it is sent
 	quit := make(chan struct{})           // closed by read
 	ended := make(chan error, 1)          // by receive, once
+	s.draw("")
 	go s.read(typed, quit)
 	go s.send(conn, typed, left)
 	go s.receive(conn, ended)
@@ -114,19 +129,59 @@ func (s *screen) read(typed chan<- string, quit chan<- struct{}) {
 	defer s.restoreOnPanic()
 	defer close(quit)
 	defer close(typed)
+	buf := make([]byte, 4<<10)
 	for {
-		line, err := s.terminal.ReadLine()
-		if err != nil && !errors.Is(err, term.ErrPasteIndicator) {
+		n, err := s.terminal.Read(buf)
+		leaves := s.press(buf[:n], typed)
+		if leaves || err != nil {
 			return
 		}
-		if line == "" {
-			continue
+	}
+}
+
+// press does what the keys do that the terminal has sent, and draws the line. It
+// reports whether the user leaves.
+func (s *screen) press(sent []byte, typed chan<- string) (leaves bool) {
+	effect := ""
+	defer func() { s.draw(effect) }()
+	for _, b := range sent {
+		k, ok := s.keys.next(b)
+		switch {
+		case !ok:
+		case k.action == keyCtrlC || k.action == keyCtrlD && s.editor.isEmpty():
+			return true
+		case k.action == keyEnter:
+			s.enter(typed)
+		case k.action == keyClear:
+			effect = clearScreen
+		case !s.edit(k):
+			effect = bell
 		}
-		select {
-		case typed <- line:
-		default:
-			s.notice("not sent, the server takes nothing: " + line)
-		}
+	}
+	return false
+}
+
+// edit does what k does to the line being typed. It returns false if the line
+// has no more room.
+func (s *screen) edit(k key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.editor.press(k)
+}
+
+// enter shows the line that was typed as the message that it is, and queues it.
+func (s *screen) enter(typed chan<- string) {
+	if s.editor.isEmpty() {
+		return
+	}
+	s.mu.Lock()
+	line := s.editor.enter()
+	s.mu.Unlock()
+	s.show(s.format(chatroom.Message{From: s.name, Body: []byte(line)}))
+	select {
+	case typed <- line:
+	default:
+		s.notice("not sent, the server takes nothing: " + line)
 	}
 }
 
@@ -163,65 +218,21 @@ func (s *screen) receive(conn *chatroom.Conn, ended chan<- error) {
 func (s *screen) format(m chatroom.Message) string {
 	width := int(s.width.Load())
 	name := visibleName(m.From)
-	if width >= minWidth {
+	if width < minWidth {
+		width = math.MaxInt
+	} else {
 		// A name that went over the edge could go on as another.
 		name = clip(name, width/2)
 	}
-	var b strings.Builder
-	b.WriteString(s.paint.name(m.From, name) + " > ")
-	room := width - columns(name) - len(" > ")
+	text := folder{width: width, room: width - columns(name) - len(" > ")}
+	text.WriteString(s.paint.name(m.From, name) + " > ")
 	for i, line := range strings.Split(string(m.Body), "\n") {
 		if i > 0 {
-			b.WriteString("\n" + indent)
-			room = width - len(indent)
+			text.newLine()
 		}
-		line = visible(strings.TrimSuffix(line, "\r"))
-		if width < minWidth {
-			b.WriteString(line)
-			continue
-		}
-		for _, r := range line {
-			if room < runeColumns(r) {
-				b.WriteString("\n" + indent)
-				room = width - len(indent)
-			}
-			b.WriteRune(r)
-			room -= runeColumns(r)
-		}
+		text.add(visible(strings.TrimSuffix(line, "\r")))
 	}
-	return b.String()
-}
-
-// clip returns the beginning of s that fits limit columns. It marks it unless
-// it is all of s.
-func clip(s string, limit int) string {
-	if columns(s) <= limit {
-		return s
-	}
-	n := 1 // for the mark
-	for i, r := range s {
-		if n += runeColumns(r); n > limit {
-			return s[:i] + "…"
-		}
-	}
-	return s
-}
-
-func columns(s string) (n int) {
-	for _, r := range s {
-		n += runeColumns(r)
-	}
-	return n
-}
-
-// runeColumns returns how many columns a terminal gives r at most. Wide
-// characters start with Hangul. Every character from there on counts as wide;
-// if it is not, its line is only folded early.
-func runeColumns(r rune) int {
-	if r < 0x1100 {
-		return 1
-	}
-	return 2
+	return text.String()
 }
 
 // restoreOnPanic gives the terminal back, so that the panic can be read and the
@@ -231,28 +242,4 @@ func (s *screen) restoreOnPanic() {
 		s.rescue()
 		panic(v)
 	}
-}
-
-// keys is what is typed. Ctrl-C ends it, even after a lone Escape, when
-// term.Terminal would take it for a part of an escape sequence.
-type keys struct {
-	io.ReadWriter
-	interrupted bool
-}
-
-const ctrlC = 3
-
-func (k *keys) Read(p []byte) (int, error) {
-	switch {
-	case k.interrupted:
-		return 0, io.EOF
-	case len(p) == 0:
-		return 0, io.ErrShortBuffer // an endless sequence: better to end than to spin
-	}
-	n, err := k.ReadWriter.Read(p)
-	if i := bytes.IndexByte(p[:n], ctrlC); i >= 0 {
-		k.interrupted = true
-		n, err = i, nil
-	}
-	return n, err
 }

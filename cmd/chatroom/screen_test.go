@@ -49,7 +49,7 @@ func newTestScreen(t testing.TB) (*testScreen, *chatroom.Server) {
 		io.Writer
 	}{in, s.shown}
 	s.screen = newScreen(rw, "alice", painter{}, func() { t.Error("rescue called without a panic") })
-	s.setSize(40, 24)
+	s.setSize(40)
 	go func() { s.ended <- s.converse(t.Context(), conn) }()
 	s.shown.await("alice > ")
 	t.Cleanup(func() { _ = keys.Close() })
@@ -72,7 +72,7 @@ func TestScreenKeepsWhatIsTyped(t *testing.T) {
 	s.press("ne") // read once the message is shown: the line is drawn again by then
 	s.shown.await("half a line")
 	_, after, _ := strings.Cut(s.shown.String(), "bob > hello\r\n")
-	assert.True(t, strings.HasPrefix(after, "alice > half a li"), "the line is drawn again below: %q", after)
+	assert.True(t, strings.HasPrefix(after, "\r"+clipLine+"alice > half a li"), "the line is drawn again below: %q", after)
 	s.press("\x03")
 	assert.NoError(t, <-s.ended)
 }
@@ -123,6 +123,10 @@ func TestScreenFormat(t *testing.T) {
 		{"controls", 30, "b\x1bb", "\x1b[2J\rx", `b\x1bb > \x1b[2J\rx`},
 		{"folded", 30, "bob", strings.Repeat("x", 24+26+1), "bob > " + strings.Repeat("x", 24) + "\n  | " + strings.Repeat("x", 26) + "\n  | x"},
 		{"wide", 30, "bob", strings.Repeat("語", 13), "bob > " + strings.Repeat("語", 12) + "\n  | 語"},
+		{"emoji", 30, "bob", strings.Repeat(family, 2), "bob > " + family + "\n  | " + family},
+		{"a cluster without end", 10, "bob", "👩" + strings.Repeat("\u200d👩", 2), "bob > \n  | 👩\u200d👩\n  | \u200d👩"},
+		{"tab", 30, "bob", "a\tb", `bob > a\tb`},
+		{"narrow", 10, "barbara", "hello", "barb… > h\n  | ello"},
 		{"long name", 30, strings.Repeat("n", 20), "x", strings.Repeat("n", 14) + "… > x"},
 		{"unknown width", 0, strings.Repeat("n", 20), strings.Repeat("x", 200), strings.Repeat("n", 20) + " > " + strings.Repeat("x", 200)},
 	}

@@ -17,6 +17,12 @@ import (
 // keys that are typed are echoed after them.
 const maxUnshown = 16 << 10
 
+// With tellPastes a terminal tells what is pasted, with noPastes no more.
+const (
+	tellPastes = "\x1b[?2004h"
+	noPastes   = "\x1b[?2004l"
+)
+
 // A tty is a screen on the program's own terminal. It takes the terminal for
 // the conversation, and gives it back however that ends, even if the terminal
 // takes nothing any more. Everything is shown through the output shown, and
@@ -37,7 +43,9 @@ func newTTY(in, out *os.File, name string) *tty {
 	}{in, shownWriter{t.shown}}
 	t.screen = newScreen(rw, name, newPainter(true), func() { t.restore() })
 	t.restore = func() {}
-	t.followSize()
+	if width, ok := t.columns(); ok {
+		t.width.Store(width)
+	}
 	return t
 }
 
@@ -67,6 +75,7 @@ func (t *tty) takeTerminal() error {
 		resetEscapes()
 		return err
 	}
+	t.shown.add([]byte(tellPastes))
 	t.restore = sync.OnceFunc(func() {
 		t.endShown()
 		select {
@@ -81,7 +90,7 @@ func (t *tty) takeTerminal() error {
 }
 
 // endShown leaves the line that is being typed. Nothing more is shown.
-func (t *tty) endShown() { t.shown.close("\r\n") }
+func (t *tty) endShown() { t.shown.close(noPastes + "\r\n") }
 
 // write writes to the terminal what is to be shown. It runs on a goroutine of
 // its own, which ends after endShown, unless the terminal blocks it.
@@ -90,11 +99,17 @@ func (t *tty) write() {
 	_ = t.shown.writeAll() // it fails only with the terminal, and reading that reports it
 }
 
-// followSize tells the screen how large the terminal is.
+// followSize tells the screen how wide the terminal is.
 func (t *tty) followSize() {
-	if width, height, err := term.GetSize(int(t.out.Fd())); err == nil && width > 0 && height > 0 {
-		t.setSize(width, height)
+	if width, ok := t.columns(); ok {
+		t.setSize(width)
 	}
+}
+
+// columns returns how wide the terminal is, if it says.
+func (t *tty) columns() (width int32, ok bool) {
+	n, _, err := term.GetSize(int(t.out.Fd()))
+	return int32(n), err == nil && n > 0
 }
 
 // A shownWriter writes to an output. It fails when the output takes nothing any

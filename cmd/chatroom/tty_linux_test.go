@@ -58,6 +58,31 @@ func TestTTY(t *testing.T) {
 	assert.Equal(t, before, after)
 }
 
+// TestTTYPaste pastes on a terminal that tells of pastes, as it is asked to.
+func TestTTYPaste(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	user, terminal := newPTY(t)
+	size := &unix.Winsize{Row: 24, Col: 80}
+	require.NoError(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, size))
+	shown := newWatched(t)
+	go func() { _, _ = io.Copy(shown, user) }() // ends with user
+	conn, srv := newTestMember(t)
+	ended := make(chan error, 1)
+	go func() { ended <- newTTY(terminal, terminal, "alice").run(t.Context(), conn) }()
+	shown.await("alice > ")
+	assert.Contains(t, shown.String(), tellPastes)
+	_, err := user.WriteString("語\x1b[200~one\ttwo\x1b[201~" + family + "x\x7f\x7f")
+	require.NoError(t, err)
+	shown.await(`alice > 語one\ttwo` + keepCursor)
+	require.NoError(t, srv.Broadcast(context.Background(), "bob", []byte("hello")))
+	shown.await("bob > hello")
+	_, err = user.WriteString("\r\x04")
+	require.NoError(t, err)
+	assert.NoError(t, <-ended)
+	assert.EqualValues(t, 2, srv.Stats().Messages)
+	assert.Eventually(t, func() bool { return strings.HasSuffix(shown.String(), noPastes+"\r\n") }, patience, time.Millisecond)
+}
+
 // TestStuckTTY leaves while the terminal takes nothing of what there is to show.
 func TestStuckTTY(t *testing.T) {
 	user, terminal := newPTY(t)
