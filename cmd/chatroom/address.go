@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -106,4 +107,21 @@ func (a address) dial(ctx context.Context, config *tls.Config) (net.Conn, error)
 		return new(net.Dialer).DialContext(ctx, a.network, a.addr)
 	}
 	return (&tls.Dialer{Config: config}).DialContext(ctx, a.network, a.addr)
+}
+
+// explain adds to err, with which dialing a failed, what the user can do.
+func (a address) explain(err error) error {
+	if errors.Is(err, errConnRefused) || a.network == "unix" && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("nobody serves at %s; start a room there with %q", a, "chatroom serve -addr "+a.String())
+	}
+	return err
+}
+
+// explainInUse says what the user can do when a is in use.
+func (a address) explainInUse() error {
+	join := "chatroom join"
+	if a.String() != defaultAddr {
+		join += " " + a.String()
+	}
+	return fmt.Errorf("%s is in use: is another room running there? %q joins it, and -addr hosts elsewhere", a, join)
 }

@@ -3,21 +3,22 @@ package main
 // helps are the texts that -h prints, by subcommand. Each fits a screen of 24
 // lines and 80 columns.
 var helps = map[string]string{
-	"": `Usage: chatroom [-name NAME] [-addr ADDR] [-cert FILE -key FILE] [-follow]
+	"": `Usage: chatroom [-name NAME] [-room ROOM] [-addr ADDR] [-cert FILE -key FILE]
        chatroom serve [-addr ADDR]...
-       chatroom join [-name NAME] [ADDR]
+       chatroom join [-name NAME] [-room ROOM] [ADDR]
 
 Without a command, chatroom hosts a room and joins it from this terminal.
 "chatroom serve" only hosts and "chatroom join" only joins: see their -h.
 
   -name NAME   your name in the room (default: $USER, or guest)
-  -addr ADDR   where to host (default 127.0.0.1:4321, this machine alone)
+  -room ROOM   host rooms, of which others choose one by -room, and join this
+  -addr ADDR   where to host (default 127.0.0.1:4321, this machine alone): a
+               HOST:PORT, unix:PATH or tls:HOST:PORT. An empty HOST is every
+               interface of this machine
   -cert FILE   with a tls: address, the certificate chain, in PEM
   -key FILE    with a tls: address, the certificate's private key, in PEM
   -follow      not on a terminal: stay after the end of the input
-
-An ADDR is HOST:PORT, unix:PATH or tls:HOST:PORT. An empty HOST is every
-interface of this machine.
+  -version     print the version
 
 On a terminal, Ctrl-D or Ctrl-C leaves, which closes the room you host. In a
 pipe, each line of the input is a message, and each message that arrives is
@@ -37,6 +38,7 @@ lines found no room is logged, too.
   -cert FILE   for tls: addresses, the certificate chain, in PEM
   -key FILE    for tls: addresses, the certificate's private key, in PEM
   -quiet       log only warnings and errors
+  -version     print the version
 
 An ADDR is HOST:PORT, unix:PATH or tls:HOST:PORT. An empty HOST is every
 interface of this machine. The socket file that a crashed server left at PATH
@@ -49,25 +51,27 @@ once.
 Exit status: 0 when told to end, 1 when something failed or members were cut
 off, 2 for a mistake in the command line.
 `,
-	"join": `Usage: chatroom join [-name NAME] [-follow] [ADDR]
+	"join": `Usage: chatroom join [-name NAME] [-room ROOM] [-follow] [-reconnect] [ADDR]
 
 Joins the room at ADDR: HOST:PORT, unix:PATH or tls:HOST:PORT (default
-127.0.0.1:4321).
+127.0.0.1:4321). On a terminal, type a line to send it; Ctrl-D or Ctrl-C leaves.
+In a pipe, each line of the input is a message of up to 1 MiB, and each message
+that arrives is a line "name > text" of the output. Control characters, and
+others that are not seen, are shown as \x1b, \u202e and so on.
 
   -name NAME         your name in the room (default: $USER, or guest)
+  -room ROOM         the room, if the server has several
+  -reconnect         connect again when the connection is lost
   -follow            not on a terminal: stay after the end of the input, until
                      the server closes the room or a signal
   -ca FILE           with tls:, trust the certificates in FILE, in PEM, instead
                      of the system's
   -servername NAME   with tls:, the name to verify (default: HOST)
+  -version           print the version
 
-On a terminal, type a line to send it; Ctrl-D or Ctrl-C leaves. In a pipe, each
-line of the input is a message of up to 1 MiB, and each message that arrives is
-a line "name > text" of the output. Control characters in what others send are
-shown as \x1b, \n and so on. NO_COLOR turns the colours off.
-
-Exit status: 0 when you left, or when the server closed the room that -follow
-followed after the end of the input; 1 when the server went while you were in
-the room, or something else failed; 2 for a mistake in the command line.
+Exit status: 0 when you left, or the room that -follow followed was closed; 1
+when the server went before or refused the name, or something else failed; 2 for
+a mistake in the command line. To hear of a refusal, a pipe that has received
+nothing stays a tenth of a second and two trips through the network at least.
 `,
 }

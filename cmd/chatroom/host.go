@@ -18,6 +18,11 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	where.register(fs)
 	name := fs.String("name", "", "")
 	follow := fs.Bool("follow", false, "")
+	var room roomFlag
+	fs.Func("room", "", room.set)
+	fs.BoolFunc("reconnect", "", func(string) error {
+		return errors.New("it is for chatroom join; the host's own connection ends with the room")
+	})
 	if _, err := parseFlags(fs, args, 0); err != nil {
 		return err
 	}
@@ -25,22 +30,15 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 		return &usageError{fs.Name(), err}
 	}
 	var err error
-	if *name, err = userName(fs.Name(), *name); err != nil {
+	if *name, err = userName(fs, *name); err != nil {
 		return err
 	}
-	ls, failed, err := where.listen(ctx)
-	switch {
-	case errors.Is(err, errAddrInUse):
-		hint := "chatroom join"
-		if failed.String() != defaultAddr {
-			hint += " " + failed.String()
-		}
-		return fmt.Errorf("%s is in use; if a room is there, %q joins it", failed, hint)
-	case err != nil:
+	ls, err := where.listen(ctx)
+	if err != nil {
 		return err
 	}
 
-	front := p.newFront(*name, *follow)
+	front := p.newFront(*name, *follow, nil)
 	level := new(slog.LevelVar)
 	level.Set(slog.LevelError) // joinOwn returns whatever else is wrong
 	joined := make(chan struct{})
@@ -48,11 +46,18 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	log := startLog(front)
 	defer log.end()
 	logger := newLogger(log, level)
-	srv := chatroom.NewServer(
+	opts := []chatroom.ServerOption{
 		chatroom.WithLogger(logger),
 		chatroom.WithOnJoin(func(context.Context, chatroom.Member) { join() }),
-	)
-	conn, err := joinOwn(ctx, srv, *name, joined)
+	}
+	if room.given {
+		opts = append(opts, chatroom.WithAdmit(admitToRoom))
+	}
+	if front.isTerminal() {
+		opts = append(opts, (&presence{w: log}).options()...)
+	}
+	srv := chatroom.NewServer(opts...)
+	conn, err := joinOwn(ctx, srv, room.ask(*name), joined)
 	if err != nil {
 		for _, l := range ls {
 			_ = l.Close() // nobody has been let in
@@ -62,9 +67,13 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 
 	// Of the log, only what is wrong belongs between the messages.
 	level.Set(slog.LevelWarn)
+	what := "the room"
+	if room.name != "" {
+		what += " " + visibleName(room.name)
+	}
 	var greeting []string
 	for _, l := range ls {
-		greeting = append(greeting, fmt.Sprintf("the room is open at %v", l.Addr()))
+		greeting = append(greeting, fmt.Sprintf("%s is open at %v", what, l.Addr()))
 	}
 	ended := serveAll(srv, ls)
 	logged := make(chan struct{})

@@ -19,9 +19,12 @@ import (
 var (
 	errRoomClosed = errors.New("the server has closed the room")
 
-	// errEarlyEnd is how a rejected name looks, because the protocol has no
+	// errEarlyEnd is how a refused name looks, because the protocol has no
 	// answer to a name.
-	errEarlyEnd = errors.New("the server closed the connection before any message came (is the name allowed?)")
+	errEarlyEnd = errors.New("the server has closed the room at once; the name may be taken or refused")
+
+	// errCutShort is how a server ends that has not read everything.
+	errCutShort = errors.New("the server hung up before it had taken everything; the name may be taken or refused")
 )
 
 // A front is how the user meets the room: a screen, or lines in and out. It
@@ -34,22 +37,29 @@ type front interface {
 	// shows the greeting. The error says what went wrong; it is nil if the user
 	// left.
 	run(ctx context.Context, conn *chatroom.Conn, greeting ...string) error
+
+	// notice tells the user something that nobody said.
+	notice(text string)
+
+	// isTerminal reports whether somebody reads along, and no program.
+	isTerminal() bool
 }
 
 // newFront returns a screen if the program reads from and writes to a terminal,
-// else lines.
-func (p *program) newFront(name string, follow bool) front {
+// else lines. The link is nil if the room is the program's own.
+func (p *program) newFront(name string, follow bool, link *link) front {
 	in, typed := terminalFile(p.stdin)
 	out, shown := terminalFile(p.stdout)
 	// Editing needs the escape sequences that a dumb terminal does not know.
 	if typed && shown && os.Getenv("TERM") != "dumb" {
-		return newTTY(in, out, name)
+		return newTTY(in, out, name, link)
 	}
 	return &lines{
 		in:        p.stdin,
 		out:       p.stdout,
 		log:       p.stderr,
 		paint:     newPainter(shown),
+		link:      link,
 		follow:    follow,
 		skipEmpty: typed,
 	}
@@ -67,13 +77,16 @@ func (p *program) join(ctx, now context.Context, args []string) error {
 	fs := newFlags("join")
 	name := fs.String("name", "", "")
 	follow := fs.Bool("follow", false, "")
+	reconnect := fs.Bool("reconnect", false, "")
 	caFile := fs.String("ca", "", "")
 	serverName := fs.String("servername", "", "")
+	var room roomFlag
+	fs.Func("room", "", room.set)
 	rest, err := parseFlags(fs, args, 1)
 	if err != nil {
 		return err
 	}
-	if *name, err = userName(fs.Name(), *name); err != nil {
+	if *name, err = userName(fs, *name); err != nil {
 		return err
 	}
 	rest = append(rest, defaultAddr)
@@ -92,25 +105,27 @@ func (p *program) join(ctx, now context.Context, args []string) error {
 		return &usageError{fs.Name(), errors.New("-ca and -servername need a tls: address")}
 	}
 
-	nc, err := where.dial(ctx, config)
+	connect := func(ctx context.Context) (net.Conn, error) { return where.dial(ctx, config) }
+	link := &link{connect: connect, again: *reconnect}
+	front := p.newFront(*name, *follow, link)
+	link.notice = front.notice
+	opts := []chatroom.DialOption{chatroom.WithDialer(link.dial)}
+	if *reconnect {
+		opts = append(opts, chatroom.WithReconnect(nil))
+	}
+	conn, err := chatroom.Dial(ctx, where.network, where.addr, room.ask(*name), opts...)
+	if dialErr := link.dialError(); dialErr != nil {
+		err = where.explain(dialErr)
+	}
 	if err != nil {
 		return unlessLeft(ctx, err)
 	}
-	conn, err := chatroom.NewConn(ctx, nc, *name)
-	if err != nil {
-		return unlessLeft(ctx, err)
-	}
-	defer context.AfterFunc(now, func() { hangUp(nc) })()
+	defer context.AfterFunc(now, link.hangUp)()
 	greeting := fmt.Sprintf("at %v as %s; Ctrl-D leaves", where, visibleName(*name))
-	return p.newFront(*name, *follow).run(ctx, conn, greeting)
-}
-
-// hangUp closes nc without a goodbye. It also interrupts a goodbye under way.
-func hangUp(nc net.Conn) {
-	if secure, ok := nc.(*tls.Conn); ok {
-		nc = secure.NetConn() // closing secure would say goodbye
+	if room.name != "" {
+		greeting = fmt.Sprintf("in the room %s %s", visibleName(room.name), greeting)
 	}
-	_ = nc.Close() // it fails if nc is closed already
+	return front.run(ctx, conn, greeting)
 }
 
 // unlessLeft returns err, or errQuiet if err is there because the user gave up.
@@ -121,8 +136,26 @@ func unlessLeft(ctx context.Context, err error) error {
 	return err
 }
 
-// verdict is longer than a server takes to reject a name.
-const verdict = 5 * time.Second
+// hear calls show with each message until the room ends or show returns false.
+// The error says why the room ended.
+func hear(conn *chatroom.Conn, notice func(text string), show func(m chatroom.Message) bool) error {
+	joined, any := time.Now(), false
+	for {
+		m, err := conn.Receive(context.Background())
+		switch {
+		case errors.Is(err, chatroom.ErrReconnected):
+			notice("connected again, some messages may be missing")
+			joined, any = time.Now(), false
+			continue
+		case err != nil:
+			return roomEnd(err, any || time.Since(joined) > verdict)
+		}
+		any = true
+		if !show(m) {
+			return nil
+		}
+	}
+}
 
 // roomEnd puts err, with which Receive ended, into words for the user. The
 // words depend on whether the user must have been in the room by then.
@@ -135,9 +168,9 @@ func roomEnd(err error, in bool) error {
 		return errRoomClosed
 	case err == io.EOF:
 		return errEarlyEnd
-	case in:
+	case in || errors.Is(err, net.ErrClosed):
 		return fmt.Errorf("the connection to the server broke: %w", err)
 	default:
-		return fmt.Errorf("the connection to the server broke before any message came (is the name allowed?): %w", err)
+		return fmt.Errorf("the connection to the server broke at once; the name may be taken or refused: %w", err)
 	}
 }

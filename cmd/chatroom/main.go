@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -29,6 +30,9 @@ const endTimeout = time.Second
 // errQuiet ends the program with status 1 and without a word, because nobody
 // could read it or the user knows already.
 var errQuiet = errors.New("quiet")
+
+// errVersion asks for the version, as flag.ErrHelp asks for help.
+var errVersion = errors.New("version requested")
 
 // A usageError is a mistake in the command line, which ends the program with
 // status 2.
@@ -95,11 +99,13 @@ func run(ctx, now context.Context, args []string, stdin io.Reader, stdout, stder
 
 // complain prints err on one line.
 func (p *program) complain(err error) {
-	// The library names itself in its errors; once is enough. What a server puts
-	// in its certificate, for one, gets into errors too: it is not obeyed.
-	text := visible(strings.ReplaceAll(err.Error(), "chatroom: ", ""))
-	fmt.Fprintf(p.stderr, "chatroom: %s\n", text)
+	fmt.Fprintf(p.stderr, "chatroom: %s\n", plain(err))
 }
+
+// plain returns what err says, on one line. The library names itself in its
+// errors; the program does so already. What a server puts in its certificate,
+// for one, gets into errors too: it is not obeyed.
+func plain(err error) string { return visible(strings.ReplaceAll(err.Error(), "chatroom: ", "")) }
 
 // command dispatches to the subcommand that args name.
 func (p *program) command(ctx, now context.Context, args []string) error {
@@ -128,8 +134,16 @@ func (p *program) command(ctx, now context.Context, args []string) error {
 	case !known:
 		return &usageError{"chatroom", fmt.Errorf("unknown command %q", name)}
 	case errors.Is(err, flag.ErrHelp):
-		_, err = orLeave(ctx, func() (int, error) { return io.WriteString(p.stdout, help) })
+		return p.print(ctx, help)
+	case errors.Is(err, errVersion):
+		return p.print(ctx, version(debug.ReadBuildInfo()))
 	}
+	return err
+}
+
+// print writes text to the standard output, which may be stuck.
+func (p *program) print(ctx context.Context, text string) error {
+	_, err := orLeave(ctx, func() (int, error) { return io.WriteString(p.stdout, text) })
 	return err
 }
 
@@ -155,11 +169,12 @@ func orLeave[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// newFlags returns an empty set of flags for a subcommand. The name "" is for
-// no subcommand.
+// newFlags returns the flags that each subcommand has. The name "" is for no
+// subcommand.
 func newFlags(command string) *flag.FlagSet {
 	fs := flag.NewFlagSet(strings.TrimSpace("chatroom "+command), flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run prints the error, on one line
+	fs.Bool("version", false, "")
 	return fs
 }
 
@@ -174,6 +189,8 @@ func parseFlags(fs *flag.FlagSet, args []string, limit int) ([]string, error) {
 			return nil, err
 		case err != nil:
 			return nil, &usageError{fs.Name(), err}
+		case fs.Lookup("version").Value.String() == "true":
+			return nil, errVersion
 		case fs.NArg() == 0:
 			return rest, nil
 		case len(rest) == limit:

@@ -207,7 +207,11 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"authorities without TLS", []string{"join", "-ca", "f"}, 2, "need a tls: address"},
 		{"no certificate", []string{"serve", "-addr", "tls::0", "-cert", "gone", "-key", "gone"}, 1, "load certificate: open gone: "},
 		{"no authorities", []string{"join", "-ca", "gone", "tls:127.0.0.1:1"}, 1, "load authorities: open gone: "},
-		{"no such socket", []string{"join", "unix:gone/socket"}, 1, "dial unix gone/socket: "},
+		{"no such socket", []string{"join", "unix:gone/socket"}, 1, `nobody serves at unix:gone/socket; start a room there with "chatroom serve -addr unix:gone/socket"`},
+		{"empty name", []string{"join", "-name", ""}, 2, `name "": empty (see "chatroom join -h")`},
+		{"empty name of the host's", []string{"-name="}, 2, `name "": empty (see "chatroom -h")`},
+		{"reconnecting host", []string{"-reconnect"}, 2, "it is for chatroom join"},
+		{"bad room", []string{"join", "-room", "a@b"}, 2, "a room's name has no @"},
 		{"nowhere to listen", []string{"serve", "-addr", "unix:gone/socket"}, 1, "listen unix gone/socket: "},
 	}
 	for _, tt := range tests {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -10,16 +11,18 @@ import (
 	"example.com/chatroom"
 )
 
-// userName returns name, or the login name if name is empty. If a server with
-// the default rule would refuse the name, userName returns a usage error of
-// command's. The protocol has no answer to a name, so this is the place to say
-// it clearly.
-func userName(command, name string) (string, error) {
-	if name == "" {
+// userName returns name, which the flag -name was given, or the login name if
+// it was not. If a server with the default rule would refuse the name, userName
+// returns a usage error. The protocol has no answer to a name, so this is the
+// place to say it clearly.
+func userName(fs *flag.FlagSet, name string) (string, error) {
+	given := false
+	fs.Visit(func(f *flag.Flag) { given = given || f.Name == "name" })
+	if !given {
 		return loginName(), nil
 	}
 	if err := chatroom.CheckName(name); err != nil {
-		return "", &usageError{command, fmt.Errorf("name %q: %w", name, err)}
+		return "", &usageError{fs.Name(), fmt.Errorf("name %q: %w", name, err)}
 	}
 	return name, nil
 }

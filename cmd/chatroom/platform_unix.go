@@ -8,8 +8,11 @@ import (
 	"syscall"
 )
 
-// errAddrInUse is why nothing can listen on an address twice.
-const errAddrInUse = syscall.EADDRINUSE
+const (
+	errAddrInUse   = syscall.EADDRINUSE   // why nothing can listen on an address twice
+	errConnRefused = syscall.ECONNREFUSED // nobody listens
+	errConnReset   = syscall.ECONNRESET   // the other side has closed and not read everything
+)
 
 // watchSize calls changed, on a goroutine of its own, whenever the terminal has
 // changed its size. It does so until stop is called. stop waits for a call in

@@ -6,8 +6,11 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// errAddrInUse is why nothing can listen on an address twice.
-const errAddrInUse = windows.WSAEADDRINUSE
+const (
+	errAddrInUse   = windows.WSAEADDRINUSE   // why nothing can listen on an address twice
+	errConnRefused = windows.WSAECONNREFUSED // nobody listens
+	errConnReset   = windows.WSAECONNRESET   // the other side has closed and not read everything
+)
 
 // watchSize does nothing: consoles do not tell.
 func watchSize(func()) (stop func()) { return func() {} }

@@ -40,6 +40,7 @@ type screen struct {
 	terminal io.ReadWriter
 	name     string
 	paint    painter
+	link     *link  // nil if the room is the program's own
 	rescue   func() // gives the terminal back before a panic ends the program
 
 	width atomic.Int32 // columns; 0 is not known
@@ -79,6 +80,8 @@ func (s *screen) Write(records []byte) (int, error) {
 // notice tells the user something that nobody said.
 func (s *screen) notice(text string) { s.show("* " + visible(text)) }
 
+func (s *screen) isTerminal() bool { return true }
+
 // show prints text above the line being typed.
 func (s *screen) show(text string) {
 	s.draw(clearBelow + strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
@@ -112,6 +115,9 @@ func (s *screen) converse(ctx context.Context, conn *chatroom.Conn) error {
 		return err
 	case <-ctx.Done():
 		return nil
+	}
+	if s.link.isLost() {
+		return nil // what is typed waits for a connection that may never come
 	}
 	select {
 	case <-left:
@@ -201,15 +207,10 @@ func (s *screen) send(conn *chatroom.Conn, typed <-chan string, left chan<- stru
 // own, which ends with conn.
 func (s *screen) receive(conn *chatroom.Conn, ended chan<- error) {
 	defer s.restoreOnPanic()
-	joined := time.Now()
-	for any := false; ; any = true {
-		m, err := conn.Receive(context.Background())
-		if err != nil {
-			ended <- roomEnd(err, any || time.Since(joined) > verdict)
-			return
-		}
+	ended <- hear(conn, s.notice, func(m chatroom.Message) bool {
 		s.show(s.format(m))
-	}
+		return true
+	})
 }
 
 // format returns m as it is shown: who says it, and the text. All lines but the

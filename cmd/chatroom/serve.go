@@ -66,14 +66,13 @@ func (f *listenFlags) needTLS() bool {
 	return false
 }
 
-// listen listens on all the addresses, or on none. Its error says at which
-// address it failed. It gives up when ctx ends.
-func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, failed address, err error) {
+// listen listens on all the addresses, or on none. It gives up when ctx ends.
+func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, err error) {
 	var config *tls.Config
 	if f.needTLS() {
 		load := func() (*tls.Config, error) { return serverTLS(f.cert, f.key) }
 		if config, err = orLeave(ctx, load); err != nil {
-			return nil, address{}, err
+			return nil, err
 		}
 	}
 	for _, a := range f.addrs {
@@ -82,11 +81,14 @@ func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, failed add
 			for _, l := range ls {
 				_ = l.Close() // nobody has connected
 			}
-			return nil, a, unlessLeft(ctx, err)
+			if errors.Is(err, errAddrInUse) {
+				err = a.explainInUse()
+			}
+			return nil, unlessLeft(ctx, err)
 		}
 		ls = append(ls, l)
 	}
-	return ls, address{}, nil
+	return ls, nil
 }
 
 // serve hosts a room until ctx ends. Then it sends out what the members are
@@ -102,7 +104,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 	if err := where.check(); err != nil {
 		return &usageError{fs.Name(), err}
 	}
-	ls, _, err := where.listen(ctx)
+	ls, err := where.listen(ctx)
 	if err != nil {
 		return err
 	}

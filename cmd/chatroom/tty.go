@@ -35,13 +35,14 @@ type tty struct {
 	restore func()        // does nothing but the first time
 }
 
-func newTTY(in, out *os.File, name string) *tty {
+func newTTY(in, out *os.File, name string, link *link) *tty {
 	t := &tty{in: in, out: out, shown: newOutput(out, maxUnshown), written: make(chan struct{})}
 	rw := struct {
 		io.Reader
 		io.Writer
 	}{in, shownWriter{t.shown}}
 	t.screen = newScreen(rw, name, newPainter(true), func() { t.restore() })
+	t.link = link
 	t.restore = func() {}
 	if width, ok := t.columns(); ok {
 		t.width.Store(width)

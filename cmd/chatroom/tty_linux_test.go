@@ -46,7 +46,7 @@ func TestTTY(t *testing.T) {
 	go func() { _, _ = io.Copy(shown, user) }() // ends with user
 	conn, _ := newTestMember(t)
 	ended := make(chan error, 1)
-	go func() { ended <- newTTY(terminal, terminal, "alice").run(t.Context(), conn, "welcome") }()
+	go func() { ended <- newTTY(terminal, terminal, "alice", nil).run(t.Context(), conn, "welcome") }()
 	shown.await("* welcome")
 	_, err = user.WriteString("half a line\x03")
 	require.NoError(t, err)
@@ -68,7 +68,7 @@ func TestTTYPaste(t *testing.T) {
 	go func() { _, _ = io.Copy(shown, user) }() // ends with user
 	conn, srv := newTestMember(t)
 	ended := make(chan error, 1)
-	go func() { ended <- newTTY(terminal, terminal, "alice").run(t.Context(), conn) }()
+	go func() { ended <- newTTY(terminal, terminal, "alice", nil).run(t.Context(), conn) }()
 	shown.await("alice > ")
 	assert.Contains(t, shown.String(), tellPastes)
 	_, err := user.WriteString("語\x1b[200~one\ttwo\x1b[201~" + family + "x\x7f\x7f")
@@ -94,7 +94,7 @@ func TestStuckTTY(t *testing.T) {
 	}
 	resize(80)
 	conn, _ := newTestMember(t)
-	tty := newTTY(terminal, terminal, "alice")
+	tty := newTTY(terminal, terminal, "alice", nil)
 	log := startLog(tty)
 	defer log.end()
 	ctx, leave := context.WithCancel(t.Context())
