@@ -11,7 +11,7 @@ Without a command, chatroom hosts a room and joins it from this terminal.
 "chatroom serve" only hosts and "chatroom join" only joins: see their -h.
 
   -name NAME   your name in the room (default: $USER, or guest)
-  -room ROOM   host rooms, of which others choose one by -room, and join this
+  -room ROOM   host rooms, as serve -rooms does, and join this one
   -addr ADDR   where to host (default 127.0.0.1:4321, this machine alone): a
                HOST:PORT, unix:PATH or tls:HOST:PORT. An empty HOST is every
                interface of this machine
@@ -27,29 +27,29 @@ a line "name > text" of the output. NO_COLOR turns the colours off.
 Exit status: 0 when you left, 1 when something failed, 2 for a mistake in the
 command line.
 `,
-	"serve": `Usage: chatroom serve [-addr ADDR]... [-cert FILE -key FILE] [-quiet]
+	"serve": `Usage: chatroom serve [-addr ADDR]... [FLAG]...
 
-Hosts a room until interrupted, and logs to the standard error who comes and
-goes and what is said. Up to 1 MiB of the log waits for a slow reader. How many
-lines found no room is logged, too.
+Hosts a room until interrupted. The standard error gets a log of who comes and
+goes and what is said, up to 1 MiB of which waits for a slow reader.
 
-  -addr ADDR   where to listen; may be given more than once
-               (default 127.0.0.1:4321, this machine alone)
-  -cert FILE   for tls: addresses, the certificate chain, in PEM
-  -key FILE    for tls: addresses, the certificate's private key, in PEM
-  -quiet       log only warnings and errors
-  -version     print the version
+  -addr ADDR        where to listen (default 127.0.0.1:4321); any number of them
+  -cert FILE, -key FILE   for tls: addresses, certificate chain and key, in PEM
+  -rooms            who joins as NAME@ROOM is NAME in that room
+  -history N        who joins receives the last N messages of the room first
+  -unique           nobody joins under a name that is taken in the room
+  -max N            a room has N members at most
+  -greeting TEXT    what who joins is told, and nobody else
+  -rate N[,BURST]   who sends more than N messages a second has to wait; BURST
+                    (default 2N) may come at once
+  -quiet            log only warnings and errors
+  -version          print the version
 
 An ADDR is HOST:PORT, unix:PATH or tls:HOST:PORT. An empty HOST is every
-interface of this machine. The socket file that a crashed server left at PATH
-is replaced; its own is removed at the end.
+interface. The socket file that a crashed server left at PATH is replaced.
 
-The first SIGINT (Ctrl-C) or SIGTERM stops taking messages and sends out those
-that the members are still owed, for up to 10 seconds. The second ends it at
-once.
-
-Exit status: 0 when told to end, 1 when something failed or members were cut
-off, 2 for a mistake in the command line.
+The first SIGINT (Ctrl-C) or SIGTERM sends out what members are still owed, for
+10 seconds at most. The second ends it at once. Exit status: 0 when told to end,
+1 when something failed or members were cut off, 2 for a mistake.
 `,
 	"join": `Usage: chatroom join [-name NAME] [-room ROOM] [-follow] [-reconnect] [ADDR]
 
@@ -60,7 +60,7 @@ that arrives is a line "name > text" of the output. Control characters, and
 others that are not seen, are shown as \x1b, \u202e and so on.
 
   -name NAME         your name in the room (default: $USER, or guest)
-  -room ROOM         the room, if the server has several
+  -room ROOM         the room, if the server has several (serve -rooms)
   -reconnect         connect again when the connection is lost
   -follow            not on a terminal: stay after the end of the input, until
                      the server closes the room or a signal

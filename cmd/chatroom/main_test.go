@@ -211,6 +211,9 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"empty name", []string{"join", "-name", ""}, 2, `name "": empty (see "chatroom join -h")`},
 		{"empty name of the host's", []string{"-name="}, 2, `name "": empty (see "chatroom -h")`},
 		{"reconnecting host", []string{"-reconnect"}, 2, "it is for chatroom join"},
+		{"bad rate", []string{"serve", "-rate", "5,"}, 2, "want N or N,BURST"},
+		{"negative history", []string{"serve", "-history", "-1"}, 2, "-history -1: less than none"},
+		{"negative room", []string{"serve", "-max=-1"}, 2, "-max -1: less than none"},
 		{"bad room", []string{"join", "-room", "a@b"}, 2, "a room's name has no @"},
 		{"nowhere to listen", []string{"serve", "-addr", "unix:gone/socket"}, 1, "listen unix gone/socket: "},
 	}

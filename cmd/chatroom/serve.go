@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -97,11 +98,13 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 	fs := newFlags("serve")
 	var where listenFlags
 	where.register(fs)
+	var rooms roomFlags
+	rooms.register(fs)
 	quiet := fs.Bool("quiet", false, "")
 	if _, err := parseFlags(fs, args, 0); err != nil {
 		return err
 	}
-	if err := where.check(); err != nil {
+	if err := cmp.Or(where.check(), rooms.check()); err != nil {
 		return &usageError{fs.Name(), err}
 	}
 	ls, err := where.listen(ctx)
@@ -113,7 +116,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 		level = slog.LevelWarn
 	}
 	logger := newLogger(p.stderr, level)
-	srv := chatroom.NewServer(chatroom.WithLogger(logger))
+	srv := chatroom.NewServer(append(rooms.options(), chatroom.WithLogger(logger))...)
 	ended := serveAll(srv, ls)
 
 	select {
