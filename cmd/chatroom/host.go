@@ -54,7 +54,7 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 		opts = append(opts, chatroom.WithAdmit(admitToRoom))
 	}
 	if front.isTerminal() {
-		opts = append(opts, (&presence{w: log}).options()...)
+		opts = append(opts, new(presence).options()...)
 	}
 	srv := chatroom.NewServer(opts...)
 	conn, err := joinOwn(ctx, srv, room.ask(*name), joined)

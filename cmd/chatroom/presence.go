@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync/atomic"
 
 	"example.com/chatroom"
 )
 
-// A presence tells the host who comes and goes. Nobody else is told.
+// noticeFrom is from whom the server of the program's own room sends notices to
+// the host. Nobody else can have that name there.
+const noticeFrom = "\x00"
+
+// A presence tells the host who comes and goes, and nobody else. It does so in
+// the room's order: nobody says anything before they have joined.
 type presence struct {
-	w   io.Writer     // takes a line in each Write, and never blocks
-	own atomic.Uint64 // the host's own ID as a member; 0 until there is one
+	host atomic.Pointer[chatroom.Member] // the first member; nil before
 }
 
 // options returns what makes a server tell p.
@@ -21,22 +24,26 @@ func (p *presence) options() []chatroom.ServerOption {
 	return []chatroom.ServerOption{chatroom.WithOnJoin(p.join), chatroom.WithOnLeave(p.leave)}
 }
 
-// join is a join hook. The first member is the host.
-func (p *presence) join(_ context.Context, m chatroom.Member) {
-	if !p.own.CompareAndSwap(0, m.ID) {
-		fmt.Fprintf(p.w, "%s has joined%s\n", visibleName(m.Name), inRoom(m))
+// join is a join hook.
+func (p *presence) join(ctx context.Context, m chatroom.Member) {
+	if !p.host.CompareAndSwap(nil, &m) {
+		p.tell(ctx, "%s has joined%s", visibleName(m.Name), inRoom(m))
 	}
 }
 
 // leave is a leave hook. At the end of the room nobody leaves of their own.
-func (p *presence) leave(_ context.Context, m chatroom.Member, reason error) {
+func (p *presence) leave(ctx context.Context, m chatroom.Member, reason error) {
 	switch {
-	case m.ID == p.own.Load() || errors.Is(reason, chatroom.ErrServerClosed):
+	case errors.Is(reason, chatroom.ErrServerClosed):
 	case reason == nil:
-		fmt.Fprintf(p.w, "%s has left%s\n", visibleName(m.Name), inRoom(m))
+		p.tell(ctx, "%s has left%s", visibleName(m.Name), inRoom(m))
 	default:
-		fmt.Fprintf(p.w, "%s is gone%s: %s\n", visibleName(m.Name), inRoom(m), plain(reason))
+		p.tell(ctx, "%s is gone%s: %s", visibleName(m.Name), inRoom(m), plain(reason))
 	}
+}
+
+func (p *presence) tell(ctx context.Context, format string, args ...any) {
+	_ = p.host.Load().Send(ctx, noticeFrom, fmt.Appendf(nil, format, args...)) // it fails at the end of the room
 }
 
 // inRoom says in which room m is or was, unless it is the one without a name.

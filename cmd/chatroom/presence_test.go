@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -12,40 +11,37 @@ import (
 	"example.com/chatroom/chatroomtest"
 )
 
-// TestPresence has the host told who comes and goes, and nobody else.
+// TestPresence has the host told who comes and goes, before they say anything,
+// and nobody else.
 func TestPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := newWatched(t)
-		opts := (&presence{w: told}).options()
-		s := chatroomtest.NewServer(t, append(opts, chatroom.WithAdmit(admitToRoom), chatroom.WithNameRule(func(string) error { return nil }))...)
+		any := chatroom.WithNameRule(func(string) error { return nil })
+		s := chatroomtest.NewServer(t, append(new(presence).options(), any, chatroom.WithAdmit(admitToRoom))...)
 		host := s.Join("host")
 		bob := s.Join("bob\x1b[2J")
+		bob.Send("hello")
+		host.Want(noticeFrom, `bob\x1b[2J has joined`)
+		host.Want("bob\x1b[2J", "hello")
 		ann := s.Join("ann@work")
-		kicked := s.Join("k")
+		host.Want(noticeFrom, "ann has joined (room work)")
 		bob.Close()
-		ann.Cut()
-		s.WaitLeave("ann")
-		kicked.Member.Kick(nil)
-		synctest.Wait()
-		assert.Equal(t, []string{
-			`bob\x1b[2J has joined`, "ann has joined (room work)", "k has joined",
-			`bob\x1b[2J has left`, "ann is gone (room work): ", "k is gone: kicked", "",
-		}, cutEnds(told.String(), "ann is gone (room work): "))
-		host.WantNothing()
-		kicked.WantClosed()
+		host.Want(noticeFrom, `bob\x1b[2J has left`)
+		ann.Member.Kick(nil)
+		host.Want(noticeFrom, "ann is gone (room work): kicked")
+		ann.WantClosed()
+		s.Join("c").WantNothing()
+		host.Want(noticeFrom, "c has joined")
 		require.NoError(t, s.Shutdown(t.Context()))
-		assert.NotContains(t, told.String(), "host")
+		host.WantClosed()
 	})
 }
 
-// cutEnds returns the lines of s, of which one that begins with prefix ends
-// there.
-func cutEnds(s, prefix string) []string {
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(line, prefix) {
-			lines[i] = prefix
-		}
-	}
-	return lines
+// Only the server of the program's own room gives notices.
+func TestPresenceOfOthers(t *testing.T) {
+	m := chatroom.Message{From: noticeFrom, Body: []byte("bob has left")}
+	s, terminal := newScreenOn(&testTerminal{width: 40, joins: true})
+	s.showMessage(m)
+	s.link = new(link)
+	s.showMessage(m)
+	assert.Equal(t, []string{"* bob has left", `\x00 > bob has left`, "ann >"}, terminal.text())
 }

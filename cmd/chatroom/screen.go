@@ -208,9 +208,17 @@ func (s *screen) send(conn *chatroom.Conn, typed <-chan string, left chan<- stru
 func (s *screen) receive(conn *chatroom.Conn, ended chan<- error) {
 	defer s.restoreOnPanic()
 	ended <- hear(conn, s.notice, func(m chatroom.Message) bool {
-		s.show(s.format(m))
+		s.showMessage(m)
 		return true
 	})
+}
+
+func (s *screen) showMessage(m chatroom.Message) {
+	if s.link == nil && m.From == noticeFrom { // another server could make them up
+		s.notice(string(m.Body))
+		return
+	}
+	s.show(s.format(m))
 }
 
 // format returns m as it is shown: who says it, and the text. All lines but the
