@@ -3,17 +3,14 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,113 +95,6 @@ func TestChaos(t *testing.T) {
 	})
 }
 
-// A process is the program, hosting a room.
-type process struct {
-	t      testing.TB
-	cmd    *exec.Cmd
-	addr   string
-	stderr bytes.Buffer // valid once ended is closed, as are those below
-	left   []string
-	ended  chan struct{}
-	status error
-}
-
-func startProcess(t testing.TB, binary string) *process {
-	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, "serve", "-addr", "127.0.0.1:0"), ended: make(chan struct{})}
-	// A limit has the runtime give back early what it does not need.
-	p.cmd.Env = append(os.Environ(), "GOTRACEBACK=all", "GOMEMLIMIT=32MiB")
-	stderr, err := p.cmd.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, p.cmd.Start())
-	lines := bufio.NewReader(stderr)
-	first, err := lines.ReadString('\n')
-	require.NoError(t, err)
-	_, addr, ok := strings.Cut(strings.TrimSpace(first), " addr=")
-	require.True(t, ok, "it said %q", first)
-	p.addr = addr
-	go func() { // ends with the process
-		defer close(p.ended)
-		p.keepEnd(lines)
-		p.status = p.cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it has mostly ended
-		<-p.ended
-	})
-	return p
-}
-
-// keepEnd reads r to its end and keeps the last of it, for the log is long, and
-// the lines that say why a survivor left.
-func (p *process) keepEnd(r *bufio.Reader) {
-	const most = 1 << 20
-	for {
-		line, err := r.ReadSlice('\n')
-		if bytes.Contains(line, []byte("msg=left")) && bytes.Contains(line, []byte("survivor")) {
-			p.left = append(p.left, string(line))
-		}
-		p.stderr.Write(line)
-		if p.stderr.Len() > 2*most {
-			p.stderr.Next(p.stderr.Len() - most)
-		}
-		if err != nil && err != bufio.ErrBufferFull {
-			return
-		}
-	}
-}
-
-// wait returns how the process ended.
-func (p *process) wait() error {
-	p.t.Helper()
-	select {
-	case <-p.ended:
-		return p.status
-	case <-time.After(3 * patience / 2): // shutdownTimeout and more
-		require.FailNow(p.t, "the program does not end")
-		panic("unreachable")
-	}
-}
-
-// files returns how many descriptors the process has open.
-func (p *process) files() int {
-	p.t.Helper()
-	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
-	require.NoError(p.t, err)
-	return len(open)
-}
-
-// awaitFiles waits until the process has no more than n descriptors open.
-func (p *process) awaitFiles(n int) {
-	p.t.Helper()
-	for deadline := time.Now().Add(patience); p.files() > n; time.Sleep(10 * time.Millisecond) {
-		require.True(p.t, time.Now().Before(deadline), "%d descriptors are open, there were %d", p.files(), n)
-	}
-}
-
-// resident returns the process's resident memory in bytes.
-func (p *process) resident() int {
-	p.t.Helper()
-	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
-	require.NoError(p.t, err)
-	pages, err := strconv.Atoi(strings.Fields(string(statm))[1])
-	require.NoError(p.t, err)
-	return pages * os.Getpagesize()
-}
-
-// awaitResident waits until the process's resident memory is no more than limit,
-// and returns it.
-func (p *process) awaitResident(limit int) int {
-	p.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		n := p.resident()
-		if n <= limit {
-			return n
-		}
-		require.True(p.t, time.Now().Before(deadline), "%d MiB are resident, want %d at most", n>>20, limit>>20)
-	}
-}
-
 // chaos lets clients misbehave for as long as d, and checks what the survivors
 // received.
 func chaos(t *testing.T, p *process, clients int, d time.Duration, seed uint64) {
@@ -260,116 +150,6 @@ func chaos(t *testing.T, p *process, clients int, d time.Duration, seed uint64) 
 		_ = w.nc.Close()
 	}
 	t.Logf("%d lives", lives.Load())
-}
-
-// A witness is a member that behaves, and remembers.
-type witness struct {
-	number   int
-	nc       net.Conn
-	complete chan struct{} // closed when it has heard of all others, or failed
-
-	// Owned by listen.
-	told    []told         // what the survivors said, in the order received
-	next    map[string]int // the next number due from each sender
-	failure string
-}
-
-// A told is one message of a survivor's.
-type told struct{ from, number int }
-
-const lastWords = "that was all"
-
-func newWitness(t *testing.T, addr string, number int) *witness {
-	t.Helper()
-	return &witness{
-		number:   number,
-		nc:       joinChaos(t, addr, fmt.Sprint("survivor ", number)),
-		complete: make(chan struct{}),
-		next:     make(map[string]int),
-	}
-}
-
-// talk numbers its messages, and says at the end that it has.
-func (w *witness) talk(stop <-chan struct{}) {
-	for n := 0; ; n++ {
-		body := fmt.Sprintf("%d of survivor %d", n, w.number)
-		select {
-		case <-stop:
-			body = lastWords
-		case <-time.After(10 * time.Millisecond):
-		}
-		if _, err := w.nc.Write(chatroom.AppendFrame(nil, []byte(body))); err != nil || body == lastWords {
-			return // listen tells of an error
-		}
-	}
-}
-
-// listen checks that what each sender says is numbered without a gap and bears its
-// name, until all other survivors have said their last words.
-func (w *witness) listen() {
-	complete := sync.OnceFunc(func() { close(w.complete) })
-	defer complete()
-	in := bufio.NewReaderSize(w.nc, 1<<20)
-	for silent := 0; silent < survivors-1; {
-		_ = w.nc.SetReadDeadline(time.Now().Add(3 * patience))
-		from, err := chatroom.ReadFrame(in, 100)
-		if err != nil {
-			w.failure = fmt.Sprintf("read name: %v", err)
-			return
-		}
-		body, err := chatroom.ReadFrame(in, 1<<20)
-		if err != nil {
-			w.failure = fmt.Sprintf("read message of %q: %v", from, err)
-			return
-		}
-		if string(body) == lastWords {
-			silent++
-			continue
-		}
-		number, rest, _ := strings.Cut(string(body), " of ")
-		n, err := strconv.Atoi(number)
-		who, _, _ := strings.Cut(rest, "|")
-		if err != nil || who != string(from) {
-			w.failure = fmt.Sprintf("%.100q came from %q", body, from)
-			return
-		}
-		// Survivors may have said something before this one came.
-		due, known := w.next[who]
-		if survivor, ok := strings.CutPrefix(who, "survivor "); ok {
-			i, _ := strconv.Atoi(survivor)
-			w.told = append(w.told, told{i, n})
-			if !known {
-				due = n
-			}
-		}
-		if n != due {
-			w.failure = fmt.Sprintf("number %d of %q came, want %d", n, who, due)
-			return
-		}
-		if w.next[who] = n + 1; len(w.next) == survivors-1 {
-			complete()
-		}
-	}
-}
-
-// without returns what w was told but by itself and by another.
-func (w *witness) without(other int) (rest []told) {
-	for _, m := range w.told {
-		if m.from != w.number && m.from != other {
-			rest = append(rest, m)
-		}
-	}
-	return rest
-}
-
-func joinChaos(t testing.TB, addr, name string) net.Conn {
-	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = nc.Close() })
-	_, err = nc.Write(chatroom.AppendFrame(nil, []byte(name)))
-	require.NoError(t, err)
-	return nc
 }
 
 // misbehave lives one life in the room. Most of them read, for a room goes at the
