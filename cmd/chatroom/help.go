@@ -41,6 +41,7 @@ goes and what is said, up to 1 MiB of which waits for a slow reader.
   -greeting TEXT    what who joins is told, and nobody else
   -rate N[,BURST]   who sends more than N messages a second has to wait; BURST
                     (default 2N) may come at once
+  -debug-addr ADDR  serve /metrics, /debug/vars and /debug/pprof/ there, by HTTP
   -quiet            log only warnings and errors
   -version          print the version
 

@@ -214,6 +214,8 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"bad rate", []string{"serve", "-rate", "5,"}, 2, "want N or N,BURST"},
 		{"negative history", []string{"serve", "-history", "-1"}, 2, "-history -1: less than none"},
 		{"negative room", []string{"serve", "-max=-1"}, 2, "-max -1: less than none"},
+		{"debugging without port", []string{"serve", "-debug-addr", "localhost"}, 2, `-debug-addr: address "localhost": missing port`},
+		{"debugging over TLS", []string{"serve", "-debug-addr", "tls::0"}, 2, "cannot be a tls: address"},
 		{"bad room", []string{"join", "-room", "a@b"}, 2, "a room's name has no @"},
 		{"nowhere to listen", []string{"serve", "-addr", "unix:gone/socket"}, 1, "listen unix gone/socket: "},
 	}

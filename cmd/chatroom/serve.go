@@ -101,14 +101,22 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 	var rooms roomFlags
 	rooms.register(fs)
 	quiet := fs.Bool("quiet", false, "")
+	debugAddr := fs.String("debug-addr", "", "")
 	if _, err := parseFlags(fs, args, 0); err != nil {
 		return err
 	}
 	if err := cmp.Or(where.check(), rooms.check()); err != nil {
 		return &usageError{fs.Name(), err}
 	}
+	debug, err := listenDebug(ctx, *debugAddr)
+	if err != nil {
+		return err
+	}
 	ls, err := where.listen(ctx)
 	if err != nil {
+		if debug != nil {
+			_ = debug.Close() // nobody has connected
+		}
 		return err
 	}
 	level := slog.LevelDebug // where the library logs what is said
@@ -118,6 +126,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 	logger := newLogger(p.stderr, level)
 	srv := chatroom.NewServer(append(rooms.options(), chatroom.WithLogger(logger))...)
 	ended := serveAll(srv, ls)
+	defer serveDebug(debug, srv, logger)()
 
 	select {
 	case err = <-ended:
