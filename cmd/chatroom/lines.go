@@ -27,7 +27,8 @@ var (
 	// the room ended says why.
 	errNotSent = errors.New("message not sent")
 
-	// errSomeLost reports that the connection ended while a message went out.
+	// errSomeLost reports that a connection ended after messages went out, or
+	// while one did.
 	errSomeLost = errors.New("some lines of the input may not have arrived")
 )
 
@@ -97,7 +98,7 @@ func (l *lines) leave(ctx context.Context, conn *chatroom.Conn, heard <-chan str
 		}
 		break
 	}
-	lost := l.link.isLost()
+	lost := l.link.wasLost()
 	_ = conn.Close()
 	select {
 	case end := <-ended:

@@ -32,6 +32,7 @@ type link struct {
 
 	// mu guards the fields below.
 	mu     sync.Mutex
+	made   int       // how many connections there have been
 	conn   *linkConn // the latest
 	madeAt time.Time
 	trip   time.Duration // how long it took to make
@@ -53,6 +54,7 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, err
 	}
 	l.madeAt, l.trip, l.told = time.Now(), time.Since(began), false
+	l.made++
 	l.conn = &linkConn{Conn: nc}
 	if secure, ok := nc.(*tls.Conn); ok {
 		return &secureLinkConn{l.conn, secure}, nil
@@ -88,6 +90,17 @@ func (l *link) isLost() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn.ended.Load()
+}
+
+// wasLost reports whether a connection has ended. What was sent over it may not
+// have arrived.
+func (l *link) wasLost() bool {
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.made > 1 || l.conn.ended.Load()
 }
 
 // wasReset reports whether the server has reset the connection. It has then not
