@@ -23,8 +23,10 @@ var (
 	// answer to a name.
 	errEarlyEnd = errors.New("the server has closed the room at once; the name may be taken or refused")
 
-	// errCutShort is how a server ends that has not read everything.
-	errCutShort = errors.New("the server hung up before it had taken everything; the name may be taken or refused")
+	// errCutShort is how a server ends that has not read everything, errCutEarly
+	// if that may be how a refused name looks.
+	errCutShort = errors.New("the server hung up before it had taken everything")
+	errCutEarly = fmt.Errorf("%w; the name may be taken or refused", errCutShort)
 )
 
 // A front is how the user meets the room: a screen, or lines in and out. It

@@ -98,7 +98,7 @@ func (l *lines) leave(ctx context.Context, conn *chatroom.Conn, heard <-chan str
 		}
 		break
 	}
-	lost := l.link.wasLost()
+	lost, early := l.link.wasLost(), l.link.isNew()
 	_ = conn.Close()
 	select {
 	case end := <-ended:
@@ -110,10 +110,18 @@ func (l *lines) leave(ctx context.Context, conn *chatroom.Conn, heard <-chan str
 	switch {
 	case lost:
 		return errSomeLost
-	case l.link.wasReset():
-		return errCutShort
+	case !l.link.wasReset():
+		return nil
 	}
-	return nil
+	select {
+	case <-heard:
+		return errCutShort
+	default:
+	}
+	if early {
+		return errCutEarly
+	}
+	return errCutShort
 }
 
 // send sends each line of l.in, until the end of l.in or of conn, after which

@@ -128,6 +128,17 @@ func (l *link) doubt() time.Duration {
 	return max(0, min(2*l.trip+swiftVerdict, verdict)-time.Since(l.madeAt))
 }
 
+// isNew reports whether the connection was made so lately that its end may be
+// the server's refusal of the name.
+func (l *link) isNew() bool {
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.madeAt) <= verdict
+}
+
 // hangUp closes the connection without a goodbye. It also interrupts a goodbye
 // under way.
 func (l *link) hangUp() {
@@ -153,8 +164,10 @@ type linkConn struct {
 func (c *linkConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.reset.Store(errors.Is(err, errConnReset))
 		c.ended.Store(true)
+	}
+	if errors.Is(err, errConnReset) {
+		c.reset.Store(true)
 	}
 	return n, err
 }

@@ -188,3 +188,34 @@ func TestReconnectLeaves(t *testing.T) {
 		require.NoError(t, keys.Close())
 	})
 }
+
+// TestCutShort has a server reset the connection after the goodbye of a pipe, of
+// which it has not read everything.
+func TestCutShort(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		says string
+		want error
+	}{
+		{"in silence", "", errCutEarly},
+		{"after a message", string(chatroom.AppendFrame(chatroom.AppendFrame(nil, []byte("b")), []byte("hi"))), errCutShort},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := chatroomtest.NewLink(64 << 10)
+				l := &lines{in: strings.NewReader("hello\n"), out: new(bytes.Buffer), log: io.Discard}
+				l.link = &link{connect: func(context.Context) (net.Conn, error) { return near, nil }}
+				conn, err := chatroom.Dial(t.Context(), "", "", "a", chatroom.WithDialer(l.link.dial))
+				require.NoError(t, err)
+				_, err = io.WriteString(far, tt.says)
+				require.NoError(t, err)
+				ended := make(chan error, 1)
+				go func() { ended <- l.run(t.Context(), conn) }()
+				time.Sleep(swiftVerdict + time.Millisecond)
+				synctest.Wait() // the pipe has said goodbye
+				chatroomtest.Reset(far)
+				assert.Equal(t, tt.want, <-ended)
+			})
+		})
+	}
+}
