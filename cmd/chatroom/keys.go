@@ -117,8 +117,7 @@ func (r *keyReader) nextOfText(b byte) (k key, ok bool) {
 		return key{text: text}, !unicode.IsControl(text)
 	case len(r.begun) > 0: // half a character, which b does not go on with
 		r.begun = r.begun[:0]
-		k, ok = r.nextOfText(b)
-		return k, ok
+		return r.nextOfText(b)
 	case b == esc:
 		r.begun = append(r.begun, b)
 		return key{}, false

@@ -37,6 +37,14 @@ func newPTY(t testing.TB) (user, terminal *os.File) {
 	return user, terminal
 }
 
+// resize makes the terminal so many columns wide, and tells the program.
+func resize(t testing.TB, terminal *os.File, width uint16) {
+	t.Helper()
+	size := &unix.Winsize{Row: 24, Col: width}
+	require.NoError(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, size))
+	require.NoError(t, unix.Kill(os.Getpid(), unix.SIGWINCH)) // the terminal is not the test's own
+}
+
 // TestTTY shows a greeting on a terminal, which it gives back as it was.
 func TestTTY(t *testing.T) {
 	user, terminal := newPTY(t)
@@ -62,8 +70,7 @@ func TestTTY(t *testing.T) {
 func TestTTYPaste(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	user, terminal := newPTY(t)
-	size := &unix.Winsize{Row: 24, Col: 80}
-	require.NoError(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, size))
+	resize(t, terminal, 80)
 	shown := newWatched(t)
 	go func() { _, _ = io.Copy(shown, user) }() // ends with user
 	conn, srv := newTestMember(t)
@@ -83,16 +90,36 @@ func TestTTYPaste(t *testing.T) {
 	assert.Eventually(t, func() bool { return strings.HasSuffix(shown.String(), noPastes+"\r\n") }, patience, time.Millisecond)
 }
 
+// TestTTYNarrow makes the window narrow while somebody types.
+func TestTTYNarrow(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	user, terminal := newPTY(t)
+	resize(t, terminal, 80)
+	shown := newWatched(t)
+	go func() { _, _ = io.Copy(shown, user) }() // ends with user
+	conn, srv := newTestMember(t)
+	ended := make(chan error, 1)
+	go func() { ended <- newTTY(terminal, terminal, "alice", nil).run(t.Context(), conn) }()
+	shown.await("alice > ")
+	_, err := user.WriteString("語語語" + family + "語語")
+	require.NoError(t, err)
+	shown.await("alice > 語語語" + family + "語語" + keepCursor)
+	resize(t, terminal, 10)
+	shown.await(clipLine + "> …" + family + "語語" + keepCursor)
+	require.NoError(t, srv.Broadcast(context.Background(), "bob", []byte("hello")))
+	assert.Contains(t, shown.await("bob > "), "bob > hell")
+	shown.await("  | o")
+	_, err = user.WriteString("\x03")
+	require.NoError(t, err)
+	assert.NoError(t, <-ended)
+}
+
 // TestStuckTTY leaves while the terminal takes nothing of what there is to show.
 func TestStuckTTY(t *testing.T) {
 	user, terminal := newPTY(t)
 	before, err := term.GetState(int(terminal.Fd()))
 	require.NoError(t, err)
-	resize := func(width uint16) {
-		size := &unix.Winsize{Row: 24, Col: width}
-		require.NoError(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, size))
-	}
-	resize(80)
+	resize(t, terminal, 80)
 	conn, _ := newTestMember(t)
 	tty := newTTY(terminal, terminal, "alice", nil)
 	log := startLog(tty)
@@ -104,8 +131,7 @@ func TestStuckTTY(t *testing.T) {
 	_, err = io.ReadFull(user, make([]byte, 1<<10)) // and nothing after that
 	require.NoError(t, err)
 	fmt.Fprintln(log, greeting)
-	resize(40)
-	require.NoError(t, unix.Kill(os.Getpid(), unix.SIGWINCH))
+	resize(t, terminal, 40)
 	leave()
 	select {
 	case err := <-ended:
