@@ -12,9 +12,9 @@ const (
 	// maxHistory is how many typed lines can be gone back to.
 	maxHistory = 100
 
-	// nearCursor is how many bytes before the cursor are looked at to find
-	// where a cluster begins, so that long lines cost no more than short ones.
-	nearCursor = 8 << 10
+	// longCluster is how many bytes are looked at to find where a cluster
+	// begins or ends, so that long lines cost no more than short ones.
+	longCluster = 512
 )
 
 // An editor is the line being typed, with a cursor in it, and those typed
@@ -112,11 +112,11 @@ func (e *editor) moveRight(bytes int) {
 // settle moves the cursor to the end of the cluster that it is in. What was
 // typed or deleted may have made one around it.
 func (e *editor) settle() {
-	last := lastCluster(e.before)
-	if last == 0 || len(e.after) == 0 {
+	if len(e.before) == 0 || len(e.after) == 0 {
 		return
 	}
-	around := append(bytes.Clone(e.before[len(e.before)-last:]), e.after[:min(len(e.after), nearCursor)]...)
+	last := lastCluster(e.before)
+	around := append(bytes.Clone(e.before[len(e.before)-last:]), e.after[:min(len(e.after), longCluster)]...)
 	if first := firstCluster(around); first > last {
 		e.moveRight(first - last)
 	}
@@ -124,18 +124,19 @@ func (e *editor) settle() {
 
 // lastCluster returns the length of the last cluster of s.
 func lastCluster(s []byte) (n int) {
-	for g := displaywidth.BytesGraphemes(near(s)); g.Next(); {
+	for g := displaywidth.BytesGraphemes(lastBytes(s, longCluster)); g.Next(); {
 		n = len(g.Value())
 	}
 	return n
 }
 
-// near returns the end of s that is looked at.
-func near(s []byte) []byte {
-	if len(s) <= nearCursor {
+// lastBytes returns the end of s, of n bytes or a little less: it begins with a
+// whole character.
+func lastBytes(s []byte, n int) []byte {
+	if len(s) <= n {
 		return s
 	}
-	s = s[len(s)-nearCursor:]
+	s = s[len(s)-n:]
 	for len(s) > 0 && !utf8.RuneStart(s[0]) {
 		s = s[1:]
 	}

@@ -14,6 +14,10 @@ const (
 	// stands before the line.
 	minNamed = 24
 
+	// nearCursor is how many bytes on each side of the cursor are looked at.
+	// More do not fit a screen.
+	nearCursor = 8 << 10
+
 	// cutMark is where more of the line is than there is room for.
 	cutMark = "…"
 
@@ -62,7 +66,7 @@ func (p prompt) text(width int) (text string, columns int) {
 // around returns what is shown before and after the cursor of e in room
 // columns. What is after it gets a quarter of them, and what the other leaves.
 func around(e *editor, room int) (before, after string) {
-	left, right := shownCells(near(e.before)), shownCells(e.after[:min(len(e.after), nearCursor)])
+	left, right := shownCells(lastBytes(e.before, nearCursor)), shownCells(e.after[:min(len(e.after), nearCursor)])
 	slices.Reverse(left)
 	_, reserved := fit(right, room/4)
 	n, used := fit(left, room-reserved)
