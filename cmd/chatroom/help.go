@@ -20,9 +20,10 @@ Without a command, chatroom hosts a room and joins it from this terminal.
   -follow      not on a terminal: stay after the end of the input
   -version     print the version
 
-On a terminal, Ctrl-D or Ctrl-C leaves, which closes the room you host. In a
-pipe, each line of the input is a message, and each message that arrives is
-a line "name > text" of the output. NO_COLOR turns the colours off.
+On a terminal you are told who comes and goes. Ctrl-D or Ctrl-C leaves, which
+closes the room you host. In a pipe, each line of the input is a message, and
+each message that arrives is a line "name > text" of the output. NO_COLOR turns
+the colours off.
 
 Exit status: 0 when you left, 1 when something failed, 2 for a mistake in the
 command line.
@@ -73,6 +74,6 @@ others that are not seen, are shown as \x1b, \u202e and so on.
 Exit status: 0 when you left, or the room that -follow followed was closed; 1
 when the server went before or refused the name, or something else failed; 2 for
 a mistake in the command line. To hear of a refusal, a pipe that has received
-nothing stays a tenth of a second and two trips through the network at least.
+nothing stays for a tenth of a second and two trips through the network.
 `,
 }
