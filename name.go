@@ -88,9 +88,16 @@ func isKnown(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z)
 }
 
+// otherEmoji are the characters that emoji-data.txt of the Unicode Character Database has
+// as emoji although they are of other categories than So. Keys and skins are left out.
+const otherEmoji = "\u203c\u2049\u2139\u2194\u25fb\u25fc\u25fd\u25fe\u2934\u2935\u3030\u303d"
+
 // isEmoji reports whether r may be a part of an emoji: a symbol, or what changes the
 // colour of a skin.
-func isEmoji(r rune) bool { return unicode.Is(unicode.So, r) || r >= 0x1f3fb && r <= 0x1f3ff }
+func isEmoji(r rune) bool {
+	return unicode.Is(unicode.So, r) && r != unicode.ReplacementChar || r >= 0x1f3fb && r <= 0x1f3ff ||
+		strings.ContainsRune(otherEmoji, r)
+}
 
 // isKey reports whether r is on a telephone, whose keys are emoji.
 func isKey(r rune) bool { return r >= '0' && r <= '9' || r == '#' || r == '*' }

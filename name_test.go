@@ -12,7 +12,7 @@ import (
 func TestCheckName(t *testing.T) {
 	for _, name := range []string{
 		"alice", "a", "Jürgen", "Ju\u0308rgen", "李雷", "O'Neill", "two words", strings.Repeat("x", 64),
-		"नमस्ते", "שָׁלוֹם", "Tiếng Việt", "👩‍👩‍👧‍👦", "👍🏽", "❤️", "❤️‍🔥", "1️⃣", "#️⃣", "🏳️‍🌈", "🇩🇪", "🙂 smiles",
+		"नमस्ते", "שָׁלוֹם", "Tiếng Việt", "👩‍👩‍👧‍👦", "👍🏽", "❤️", "❤️‍🔥", "1️⃣", "#️⃣", "🏳️‍🌈", "🇩🇪", "🙂 smiles", "🙂\u200d↔\ufe0f", "ℹ\ufe0f", "ann⤴\ufe0f",
 	} {
 		assert.NoError(t, chatroom.CheckName(name), "%q", name)
 	}
@@ -50,6 +50,7 @@ func TestCheckName(t *testing.T) {
 		"a\u0301\u0301\u0301\u0301": "combining marks",
 		"🙂\u200dhost":               "not seen",
 		"1\ufe0f":                   "not seen",
+		"👩\u200d\ufffd":             "not seen",
 	} {
 		assert.ErrorContains(t, chatroom.CheckName(name), want, "%q", name)
 	}
