@@ -187,7 +187,7 @@ func (s *session) publishBuffered() (waited bool, err error) {
 }
 
 // publish asks the message hooks, and publishes messages. If there are hooks, messages
-// has one element.
+// has one element. It reports whether the messages had to wait, for hooks or for others.
 func (s *session) publish(messages [][]byte) (waited bool, err error) {
 	prefix := s.prefix
 	if len(s.srv.cfg.onMessage) > 0 {
@@ -201,7 +201,7 @@ func (s *session) publish(messages [][]byte) (waited bool, err error) {
 		switch {
 		case errors.Is(err, ErrDrop):
 			s.room.countDropped(&s.seat)
-			return false, nil
+			return true, nil
 		case errors.Is(err, context.Canceled) && s.srv.isClosing():
 			return false, ErrServerClosed
 		case err != nil:
@@ -219,7 +219,8 @@ func (s *session) publish(messages [][]byte) (waited bool, err error) {
 		messages[0] = s.filtered.Body
 	}
 	s.logMessages(messages)
-	return s.room.publish(&s.seat, prefix, messages...)
+	waited, err = s.room.publish(&s.seat, prefix, messages...)
+	return waited || len(s.srv.cfg.onMessage) > 0, err
 }
 
 func (s *session) logMessages(messages [][]byte) {

@@ -85,6 +85,36 @@ func TestLastWordsBehindAJoinHook(t *testing.T) {
 	})
 }
 
+// So does the moment behind a message hook that takes its time.
+func TestLastWordsBehindAMessageHook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t, chatroom.WithOnMessage(func(_ context.Context, m chatroom.Member, msg *chatroom.Message) error {
+			time.Sleep(time.Second)
+			if string(msg.Body) == "drop" {
+				return chatroom.ErrDrop
+			}
+			return nil
+		}))
+		bob := s.Join("bob")
+		near, far := net.Pipe()
+		defer near.Close()
+		var words []byte
+		for _, frame := range []string{"goner", "first", "drop", "last words"} {
+			words = chatroom.AppendFrame(words, []byte(frame))
+		}
+		served := make(chan error, 1)
+		go func() {
+			served <- s.ServeConn(context.Background(), &lateConn{Conn: far, words: bytes.NewReader(words)})
+		}()
+		synctest.Wait()
+		require.NoError(t, s.Broadcast(context.Background(), "host", []byte("anyone there?")))
+		bob.Want("host", "anyone there?")
+		bob.Want("goner", "first")
+		bob.Want("goner", "last words")
+		require.NoError(t, <-served)
+	})
+}
+
 // A layeredConn does what TLS does with a write that meets its deadline: nothing
 // can be written any more.
 type layeredConn struct {
