@@ -72,8 +72,8 @@ func (s *session) leave(reason error) error {
 
 // finish takes the member off the list, closes the connection and waits for the
 // session's other goroutines. It returns why the session has ended. A failed write
-// counts more than the reads after it, but less than a clean goodbye or the server's
-// end. A reset counts more than a goodbye.
+// counts more than the reads after it, but less than a clean goodbye, a hook's verdict
+// or the server's end. A reset counts more than a goodbye.
 func (s *session) finish(reason error) error {
 	s.leaveRoom()
 	if reason == nil {
@@ -82,7 +82,7 @@ func (s *session) finish(reason error) error {
 		}
 	} else {
 		s.mu.Lock()
-		if s.writeErr != nil && reason != ErrServerClosed {
+		if s.writeErr != nil && reason != ErrServerClosed && !s.byHook && !errors.Is(reason, ErrHookFailed) {
 			reason = s.writeErr
 		}
 		s.mu.Unlock()

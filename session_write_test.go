@@ -3,6 +3,7 @@ package chatroom_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"sync/atomic"
@@ -113,6 +114,49 @@ func TestLastWordsBehindAMessageHook(t *testing.T) {
 		bob.Want("goner", "last words")
 		require.NoError(t, <-served)
 	})
+}
+
+// A member that a hook has put out leaves for that reason, and counts as such, even if
+// it could not be written to any more.
+func TestVerdictBehindAFailedWrite(t *testing.T) {
+	rude := errors.New("rude")
+	tests := []struct {
+		name string
+		opt  chatroom.ServerOption
+		want error
+	}{
+		{"message hook", chatroom.WithOnMessage(func(context.Context, chatroom.Member, *chatroom.Message) error {
+			time.Sleep(time.Second)
+			return rude
+		}), rude},
+		{"panic in a message hook", chatroom.WithOnMessage(func(context.Context, chatroom.Member, *chatroom.Message) error {
+			time.Sleep(time.Second)
+			panic("boo")
+		}), chatroom.ErrHookFailed},
+		{"panic in a join hook", chatroom.WithOnJoin(func(context.Context, chatroom.Member) {
+			time.Sleep(time.Second)
+			panic("boo")
+		}), chatroom.ErrHookFailed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := chatroomtest.NewServer(t, tt.opt)
+				near, far := net.Pipe()
+				defer near.Close()
+				words := chatroom.AppendFrame(chatroom.AppendFrame(nil, []byte("goner")), []byte("hello"))
+				served := make(chan error, 1)
+				go func() {
+					served <- s.ServeConn(context.Background(), &lateConn{Conn: far, words: bytes.NewReader(words)})
+				}()
+				synctest.Wait()
+				require.NoError(t, s.Broadcast(context.Background(), "host", []byte("anyone there?")))
+				require.ErrorIs(t, <-served, tt.want)
+				require.ErrorIs(t, s.WaitLeave("goner"), tt.want)
+				assert.Equal(t, chatroom.Leaves{Hook: 1}, s.Stats().Leaves)
+			})
+		})
+	}
 }
 
 // A layeredConn does what TLS does with a write that meets its deadline: nothing
