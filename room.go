@@ -167,6 +167,7 @@ func (r *room) removeLocked(m *seat) {
 		return
 	}
 	r.unlistLocked(m)
+	m.until.Store(min(m.until.Load(), r.log.End())) // its writer may go on for a moment
 	r.leaving = slices.DeleteFunc(r.leaving, func(other *seat) bool { return other == m })
 	r.moveLocked(m, seatLeft)
 	r.wakeWaitersLocked(m, r.log.End())

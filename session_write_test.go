@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -157,6 +158,33 @@ func TestVerdictBehindAFailedWrite(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A tcpLink is a link that seems to be a TCP connection.
+type tcpLink struct{ *chatroomtest.Link }
+
+func (tcpLink) RemoteAddr() net.Addr { return new(net.TCPAddr) }
+
+// A member that has left the room receives nothing that is published from then on,
+// though a write to it may still be under way.
+func TestNothingAfterTheLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t)
+		near, far := chatroomtest.NewLink(64)
+		go func() { _ = s.ServeConn(t.Context(), tcpLink{far}) }()
+		alice := s.RawConn(near)
+		alice.SendFrame("alice")
+		s.WantMembers("alice")
+		long := strings.Repeat("x", 100)
+		require.NoError(t, s.Broadcast(t.Context(), "host", []byte(long)))
+		synctest.Wait() // the write does not fit the link
+		require.NoError(t, near.CloseWrite())
+		synctest.Wait()
+		s.WantMembers()
+		require.NoError(t, s.Broadcast(t.Context(), "host", []byte("after her")))
+		alice.Want("host", long)
+		alice.WantClosed()
+	})
 }
 
 // A layeredConn does what TLS does with a write that meets its deadline: nothing
