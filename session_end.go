@@ -21,8 +21,9 @@ const (
 // refuse ends a connection that was never a member.
 func (s *session) refuse(err error) error {
 	defer s.srv.unregister(s)
-	s.srv.countRefusal(s.reasonOr(err), s.byHook) // before the peer can see that it is refused
-	if s.byHook {                                 // it may have written to the peer
+	reason, ended := s.reasonOr(err)
+	s.srv.countRefusal(reason, s.byHook && !ended) // before the peer can see that it is refused
+	if s.byHook {                                  // it may have written to the peer
 		s.conn.Goodbye()
 	}
 	err = s.finish(err)
@@ -87,23 +88,31 @@ func (s *session) finish(reason error) error {
 		}
 		s.mu.Unlock()
 	}
-	s.abort(reason)
+	s.mu.Lock()
+	if s.state >= sessionKicked {
+		s.byHook = false // there was another reason before
+	} else {
+		s.reason = reason
+	}
+	s.moveLocked(sessionHangingUp)
+	s.mu.Unlock()
 	s.writer.Wait()
 	s.closer.Wait()
 	s.in.release()
 	s.excess.shrink(0)
 	s.endHooks()
-	return s.reasonOr(nil)
+	reason, _ = s.reasonOr(nil)
+	return reason
 }
 
 // reasonOr returns why this end has ended the connection, or err if it has not.
-func (s *session) reasonOr(err error) error {
+func (s *session) reasonOr(err error) (reason error, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state >= sessionKicked {
-		return s.reason
+		return s.reason, true
 	}
-	return err
+	return err, false
 }
 
 // closeConn runs on a goroutine of its own.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -136,4 +137,46 @@ func TestStatsOfDeliveries(t *testing.T) {
 		assert.Zero(t, s.Room("red").Stats().Deliveries)
 		assert.Equal(t, st.BytesWritten, s.Stats().BytesWritten)
 	})
+}
+
+// A connection that has ended while a hook ran counts by the reason of that end,
+// whatever the hook then says.
+func TestFiguresOfAnEndDuringAHook(t *testing.T) {
+	wait := func(ctx context.Context) error {
+		<-ctx.Done()
+		return errors.New("no")
+	}
+	tests := []struct {
+		name     string
+		opt      chatroom.ServerOption
+		leaves   chatroom.Leaves
+		refusals chatroom.Refusals
+	}{
+		{"message hook", chatroom.WithOnMessage(func(ctx context.Context, _ chatroom.Member, _ *chatroom.Message) error {
+			return wait(ctx)
+		}), chatroom.Leaves{Lost: 1}, chatroom.Refusals{}},
+		{"admit hook", chatroom.WithAdmit(func(ctx context.Context, _ *chatroom.Join) error {
+			return wait(ctx)
+		}), chatroom.Leaves{}, chatroom.Refusals{Lost: 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := chatroomtest.NewServer(t, tt.opt, chatroom.WithHandshakeTimeout(-1))
+				near, far := chatroomtest.NewLink(0)
+				ctx, cancel := context.WithCancel(t.Context())
+				served := make(chan error, 1)
+				go func() { served <- s.ServeConn(ctx, far) }()
+				alice := s.RawConn(near)
+				alice.SendFrame("alice")
+				alice.SendFrame("hello")
+				synctest.Wait()
+				cancel()
+				require.ErrorIs(t, <-served, context.Canceled)
+				st := s.Stats()
+				assert.Equal(t, tt.leaves, st.Leaves)
+				assert.Equal(t, tt.refusals, st.Refusals)
+			})
+		})
+	}
 }
