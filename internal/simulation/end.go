@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"testing/synctest"
 	"time"
 )
 
@@ -22,7 +23,7 @@ func (s *simulation) end(st step) {
 		s.beginEnd(true)
 		_ = s.server.Close() // never fails
 	case 4:
-		s.endByHook(closer, true)
+		s.endByHook(pick(st.a, closer, barrer, quitter, breaker), true)
 	case 5:
 		s.endByHook(ender, false)
 	default:
@@ -36,14 +37,28 @@ func (s *simulation) end(st step) {
 	s.ended = true
 }
 
-// endByHook has somebody join whose join hook ends the server. If the server has
-// ended already, nobody joins.
-func (s *simulation) endByHook(name string, cutShort bool) {
-	cutShort = cutShort && !s.ending
-	c := s.connect(name, 0)
-	s.clients = append(s.clients, c)
-	s.note("%v connects, whose join hook ends the server", c)
-	s.beginEnd(cutShort)
+// endByHook has somebody join because of whom a hook ends the server. If the server has
+// ended already, nobody joins. If nobody can join, the server is closed.
+func (s *simulation) endByHook(who character, cutShort bool) {
+	ending := s.ending
+	c := s.connect(who, s.rooms[0], 0)
+	s.note("%v connects, because of whom a hook ends the server", c)
+	s.beginEnd(cutShort && !ending)
+	if who.when == speaking {
+		s.send(c, 2, minBody)
+	}
+	if who.when == leaving {
+		s.goodbye(c, false)
+	}
+	synctest.Wait()
+	s.mu.Lock()
+	ended := s.endedByHook
+	s.mu.Unlock()
+	if !ending && !ended {
+		s.note("no hook has, so it is closed")
+		s.beginEnd(true)
+		_ = s.server.Close() // never fails
+	}
 }
 
 // shutdown shuts the server down within limit. It waits until that is done.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 
 	"example.com/chatroom"
 )
@@ -22,13 +23,13 @@ func (s *simulation) checkStats(st chatroom.Stats) {
 		want.Joins += uint64(c.joined)
 		left += c.left
 		if c.left > 0 {
-			countLeave(&want.Leaves, c.reason)
+			countLeave(&want.Leaves, c)
 		}
 		state := c.link.look()
 		switch {
 		case c.left > 0 && c.inHook:
 			want.Connections++
-		case c.joined == 0 && state.closing && !state.closed:
+		case c.joined == 0 && !state.closed && (state.closing || c.verdict != nil):
 			closing++ // maybe the server has refused it, and maybe never accepted it
 		}
 	}
@@ -36,16 +37,21 @@ func (s *simulation) checkStats(st chatroom.Stats) {
 	if want.Connections <= st.Connections && st.Connections <= want.Connections+closing {
 		want.Connections = st.Connections
 	}
-	for _, m := range s.log {
-		want.Bytes += uint64(len(m.unit))
+	want.Messages, want.Bytes = s.pastMessages, s.pastBytes
+	known := s.observer.left == 0 && !s.blurred // else nobody has seen the last of them
+	for _, rm := range s.rooms {
+		messages, size := s.counts(rm)
+		want.Messages += messages
+		want.Bytes += size
+		known = known && !rm.lost && (rm.watcher == nil || rm.watcher.left == 0)
 	}
-	want.Messages = uint64(len(s.log))
-	if s.observer.left > 0 {
-		want.Messages, want.Bytes = st.Messages, st.Bytes // nobody has seen the last of them
+	if !known {
+		want.Messages, want.Bytes = st.Messages, st.Bytes
 	}
 	if st != want {
 		s.fail(fmt.Sprintf("figures %+v", want), "%+v", st)
 	}
+	s.checkDropped(st)
 	if s.ending {
 		return
 	}
@@ -56,7 +62,7 @@ func (s *simulation) checkStats(st chatroom.Stats) {
 		case c.joined > 0:
 		case c.dead:
 			refused++
-		case c.link.look().closing:
+		case c.link.look().closing || c.verdict != nil:
 			maybe++ // if its end has been noticed
 		}
 	}
@@ -65,16 +71,33 @@ func (s *simulation) checkStats(st chatroom.Stats) {
 	}
 }
 
-// countLeave counts a leave that hooks were told with reason.
-func countLeave(leaves *chatroom.Leaves, reason error) {
+// checkDropped checks how many messages hooks have dropped. What they drop of somebody
+// who has just been put out does not count.
+func (s *simulation) checkDropped(st chatroom.Stats) {
+	least, most := 0, 0
+	for _, c := range s.clients {
+		most += c.drops
+		if c.left == 0 && !c.isLossy() {
+			least += c.drops
+		}
+	}
+	if int(st.Dropped) < least || int(st.Dropped) > most {
+		s.fail(fmt.Sprintf("%d to %d dropped messages", least, most), "%+v", st)
+	}
+}
+
+// countLeave counts the leave of c, for the reason that hooks were told.
+func countLeave(leaves *chatroom.Leaves, c *client) {
+	reason := c.reason
 	for _, one := range []struct {
 		matches bool
 		count   *uint64
 	}{
 		{reason == nil, &leaves.Goodbye},
 		{errors.Is(reason, chatroom.ErrServerClosed), &leaves.ServerClosed},
+		{errors.Is(reason, chatroom.ErrKicked), &leaves.Kicked},
 		{errors.Is(reason, chatroom.ErrSlowConsumer), &leaves.SlowConsumer},
-		{errors.Is(reason, chatroom.ErrHookFailed), &leaves.Hook},
+		{c.verdict != nil && errors.Is(reason, c.verdict), &leaves.Hook},
 		{errors.Is(reason, os.ErrDeadlineExceeded), &leaves.Timeout},
 		{errors.Is(reason, chatroom.ErrBadHeader) || errors.Is(reason, chatroom.ErrFrameTooLarge), &leaves.Protocol},
 		{true, &leaves.Lost},
@@ -86,36 +109,51 @@ func countLeave(leaves *chatroom.Leaves, reason error) {
 	}
 }
 
-// checkMembers compares the list of members with what hooks were told.
+// checkMembers compares the lists of members with what hooks were told.
 func (s *simulation) checkMembers(st chatroom.Stats) {
 	if s.failed != nil {
 		return
 	}
 	members := s.server.Members()
-	got := make(map[uint64]bool)
+	got := make(map[*client]bool)
 	for i, m := range members {
 		c := s.byAddr[m.RemoteAddr.String()]
-		if c == nil || c.listing() == unlisted || c.id != m.ID || m.Name != c.name || m.JoinedAt.Before(c.opened) || i > 0 && members[i-1].ID >= m.ID {
+		if c == nil || c.listing() == unlisted || c.member != m || i > 0 && members[i-1].ID >= m.ID {
 			s.fail("members that have joined and not left, in that order", "%v", members)
+			return
 		}
-		got[m.ID] = true
+		got[c] = true
 	}
 	for _, c := range s.all() {
-		if c.listing() == listed && !got[c.id] {
+		switch {
+		case c.listing() == listed && !got[c]:
 			s.fail("members with "+c.String(), "%v", members)
+		case c.joined > 0 && !got[c] && c.goneAt == 0:
+			c.goneAt, c.goneTo = s.clock, len(c.room.log)
 		}
 	}
 	if len(members) != st.Members {
 		s.fail(fmt.Sprintf("%d members", len(members)), "%+v", st)
 	}
+	for _, rm := range s.rooms {
+		var want []chatroom.Member
+		for _, m := range members {
+			if m.Room() == s.live(rm) {
+				want = append(want, m)
+			}
+		}
+		if len(s.rooms) > 1 && !slices.Equal(s.live(rm).Members(), want) {
+			s.fail(fmt.Sprintf("members %v in room %q", want, rm.name), "%v", s.live(rm).Members())
+		}
+	}
 }
 
-// checkFlushed checks that all members have received what was published before a
-// Flush that returned nil. That is the given number of messages.
-func (s *simulation) checkFlushed(messages uint64) {
-	for _, c := range s.clients {
-		if c.resolved && c.listing() == listed && c.link.look().there && c.next < int(messages) {
-			s.fail(c.String()+" to have received all, since it was flushed", "%d messages missing", int(messages)-c.next)
+// checkFlushed checks that the members have received what was published before a Flush
+// that returned nil. That is as many messages of the log of each.
+func (s *simulation) checkFlushed(upTo map[*client]int) {
+	for c, n := range upTo {
+		if c.resolved && c.listing() == listed && c.link.look().there && !c.free && c.next < n {
+			s.fail(c.String()+" to have received all, since it was flushed", "%d messages missing", n-c.next)
 		}
 	}
 }

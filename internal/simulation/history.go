@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 type history []byte
 
 const (
-	headLen  = 8
+	headLen  = 11
 	stepLen  = 3
 	maxSteps = 200
 )
@@ -32,6 +31,14 @@ type config struct {
 	kinds      []linkKind // of connections, in turn
 	traits     linkTraits // of those
 	scale      int        // of sizes
+
+	// The host's part.
+	rooms      int // how many there are
+	filters    bool
+	history    int
+	seeds      int // messages in each room before the server serves
+	unique     bool
+	maxMembers int
 }
 
 func (h history) at(i int) byte {
@@ -62,6 +69,12 @@ func (h history) config() config {
 			buffer:   pick(h.at(7), 256<<10, 4<<10, 64<<10, 500, 16<<10),
 			cut:      pick(h.at(7)>>4, 0, 0, 0, 1, 100, 5000),
 		},
+		rooms:      pick(h.at(8), 1, 2, 3),
+		filters:    h.at(8)&0x20 != 0,
+		history:    pick(h.at(9), 0, 3, 0, 20, 200, 1, 0, 200),
+		seeds:      pick(h.at(9)>>4, 0, 0, 2, 0, 0, 30),
+		unique:     h.at(10)&3 == 3,
+		maxMembers: pick(h.at(10)>>4, 0, 0, 0, 4, 0, 7),
 	}
 }
 
@@ -75,8 +88,10 @@ func (c config) link(number int, options byte) linkTraits {
 }
 
 func (c config) String() string {
-	return fmt.Sprintf("backlog %d, messages up to %d bytes, timeouts: write %v, idle %v, handshake %v, frame %v; connections %v %+v",
-		c.backlog, c.maxMessage, c.write, c.idle, c.handshake, c.frame, c.kinds, c.traits)
+	return fmt.Sprintf("backlog %d, messages up to %d bytes, timeouts: write %v, idle %v, handshake %v, frame %v; connections %v %+v; "+
+		"%d rooms of up to %d members, history %d, seeds %d%s%s",
+		c.backlog, c.maxMessage, c.write, c.idle, c.handshake, c.frame, c.kinds, c.traits,
+		c.rooms, c.maxMembers, c.history, c.seeds, either(c.unique, ", unique names", ""), either(c.filters, ", message hooks", ""))
 }
 
 // An opcode says what a step does. The step's bytes a and b say to whom and how.
@@ -101,13 +116,19 @@ const (
 	opRekey
 	opListen
 	opSwarm
+	opAddress
+	opTell
+	opKick
+	opVacate
+	opDesert
 	opEnd
 	opcodes
 )
 
 var opNames = [opcodes]string{
 	"join", "send", "flood", "chorus", "broadcast", "part", "goodbye", "cut",
-	"garbage", "stall", "resume", "sleep", "cancel", "flush", "lurk", "rekey", "listen", "swarm", "end",
+	"garbage", "stall", "resume", "sleep", "cancel", "flush", "lurk", "rekey", "listen", "swarm",
+	"address", "tell", "kick", "vacate", "desert", "end",
 }
 
 // atOnce in a step's first byte says that the next step does not wait until this
@@ -139,60 +160,6 @@ func (h history) without(i, n int) history {
 	from := min(headLen+i*stepLen, len(h))
 	to := min(from+n*stepLen, len(h))
 	return append(h[:from:from], h[to:]...)
-}
-
-// A shape says how often each operation comes in one kind of history.
-type shape struct {
-	name    string
-	steps   int
-	weights [opcodes]int
-}
-
-var shapes = []shape{
-	{"talk", 40, [opcodes]int{opListen: 1, opRekey: 1, opJoin: 6, opSend: 10, opChorus: 3, opBroadcast: 2, opPart: 2, opGoodbye: 2, opCut: 1, opGarbage: 1, opSleep: 2, opFlush: 1, opLurk: 1}},
-	{"churn", 60, [opcodes]int{opJoin: 10, opSend: 6, opPart: 4, opGoodbye: 4, opCut: 3, opGarbage: 2, opCancel: 2, opSleep: 1, opLurk: 3, opBroadcast: 2, opStall: 1}},
-	{"flood", 30, [opcodes]int{opRekey: 1, opJoin: 8, opSend: 2, opFlood: 8, opChorus: 2, opStall: 3, opResume: 3, opSleep: 3, opBroadcast: 1, opGoodbye: 1, opFlush: 1}},
-	{"stall", 40, [opcodes]int{opSwarm: 2, opRekey: 3, opJoin: 7, opSend: 5, opFlood: 3, opStall: 6, opResume: 6, opSleep: 5, opCut: 1, opGoodbye: 2, opBroadcast: 4, opFlush: 1, opPart: 1, opCancel: 1}},
-	{"quiet", 20, [opcodes]int{opRekey: 2, opJoin: 6, opSend: 3, opSleep: 8, opLurk: 2, opStall: 1, opBroadcast: 1, opPart: 1}},
-	{"end", 15, [opcodes]int{opListen: 1, opRekey: 1, opJoin: 8, opSend: 4, opFlood: 2, opStall: 3, opResume: 1, opPart: 1, opEnd: 2, opSleep: 2, opGoodbye: 1, opCut: 1, opBroadcast: 1, opLurk: 1}},
-	{"all", 50, [opcodes]int{opListen: 1, opRekey: 1, opJoin: 5, opSend: 4, opFlood: 2, opChorus: 1, opBroadcast: 2, opPart: 2, opGoodbye: 1, opCut: 1, opGarbage: 1, opStall: 2, opResume: 2, opSleep: 2, opCancel: 1, opFlush: 1, opLurk: 1}},
-}
-
-// newHistory returns the history that seed stands for.
-func newHistory(seed uint64) history {
-	rng := rand.New(rand.NewPCG(seed, 0))
-	h := make(history, headLen)
-	for i := range h {
-		h[i] = byte(rng.Uint32())
-	}
-	shape := shapes[rng.IntN(len(shapes))]
-	total := 0
-	for _, w := range shape.weights {
-		total += w
-	}
-	for range 2 + rng.IntN(3) { // somebody to begin with
-		h = append(h, byte(opJoin), byte(rng.Uint32()), byte(rng.Uint32()))
-	}
-	hurry := rng.IntN(4) // how many of eight steps do not make the next one wait
-	for range 1 + rng.IntN(2*shape.steps) {
-		pick := rng.IntN(total)
-		op := opcode(0)
-		for pick >= shape.weights[op] {
-			pick -= shape.weights[op]
-			op++
-		}
-		first := byte(op)
-		if rng.IntN(8) < hurry {
-			first |= atOnce
-		}
-		h = append(h, first, byte(rng.Uint32()), byte(rng.Uint32()))
-	}
-	// The end, sometimes with something behind it.
-	h = append(h, byte(opEnd), byte(rng.Uint32()), byte(rng.Uint32()))
-	for range rng.IntN(3) {
-		h = append(h, pick(byte(rng.Uint32()), byte(opSend), byte(opSleep), byte(opJoin), byte(opResume)), byte(rng.Uint32()), byte(rng.Uint32()))
-	}
-	return h
 }
 
 // size returns the length of a message. A message is at least long enough to be

@@ -34,18 +34,18 @@ type heldFacts struct {
 
 // checkPace checks that memory is bounded, and that the room is held only for a
 // good reason.
-func (s *simulation) checkPace(st chatroom.Stats) {
+func (s *simulation) checkPace(rm *room, st chatroom.RoomStats) {
 	if s.failed != nil {
 		return
 	}
 	widest := int64(s.widest + 2*headerLen + 64)
 	batch := max(batchLimit, batchLength*widest)
-	most := int64(s.cfg.backlog) + min(int64(s.cfg.backlog/32), 64<<10) + widest + batch*int64(len(s.clients)+1)
+	most := int64(s.cfg.backlog) + min(int64(s.cfg.backlog/32), 64<<10) + widest + batch*int64(len(rm.clients)+1)
 	if st.Backlog > most {
 		s.fail(fmt.Sprintf("nobody to be more than %d bytes behind", most), "%+v", st)
 	}
 	loose, members, taken := 0, 0, int64(0)
-	for _, c := range s.all() {
+	for _, c := range rm.clients {
 		if c.listing() != unlisted {
 			members++
 			if c.loose {
@@ -54,21 +54,21 @@ func (s *simulation) checkPace(st chatroom.Stats) {
 			}
 		}
 	}
-	now := heldFacts{st.Holds, st.Messages, loose, members, taken, s.held.still}
+	now := heldFacts{st.Holds, st.Messages, loose, members, taken, rm.held.still}
 	switch {
 	case loose == 0 && st.Backlog > 0 && !s.ending:
 		s.fail("nobody to be behind, since all read", "%+v", st)
 	case !st.Held:
-		s.held = heldFacts{}
+		rm.held = heldFacts{}
 	case st.Backlog <= int64(s.cfg.backlog/2):
 		s.fail("the room not to be held, since nobody is far behind", "%+v", st)
-	case now.holds == s.held.holds && now.messages != s.held.messages:
-		s.fail("nothing to be published while the room is held", "%+v, after %d messages", st, s.held.messages)
-	case now != s.held:
+	case now.holds == rm.held.holds && now.messages != rm.held.messages:
+		s.fail("nothing to be published while the room is held", "%+v, after %d messages", st, rm.held.messages)
+	case now != rm.held:
 		now.still = time.Now()
-		s.held = now
-	case time.Since(s.held.still) > stillLimit:
-		s.fail(fmt.Sprintf("the room not to be held for %d of %d members that take nothing", loose, members), "%+v, for %v", st, time.Since(s.held.still))
+		rm.held = now
+	case time.Since(rm.held.still) > stillLimit:
+		s.fail(fmt.Sprintf("the room not to be held for %d of %d members that take nothing", loose, members), "%+v, for %v", st, time.Since(rm.held.still))
 	}
 }
 
@@ -83,11 +83,11 @@ type purse struct {
 
 // checkPurse checks that members that take nothing do not stop the room for long,
 // even if they come back.
-func (s *simulation) checkPurse(st chatroom.Stats) {
+func (s *simulation) checkPurse(rm *room, st chatroom.RoomStats) {
 	if s.failed != nil {
 		return
 	}
-	was := s.purse
+	was := rm.purse
 	now := purse{time.Now(), st.HoldTime, was.spent}
 	since, held := now.at.Sub(was.at), now.held-was.held
 	if was.at.IsZero() {
@@ -97,20 +97,20 @@ func (s *simulation) checkPurse(st chatroom.Stats) {
 		s.fail(fmt.Sprintf("the room to have been held for up to %v", since), "%v more; %+v", held, st)
 	}
 	if st.Held || held > 0 {
-		s.spend(&now, held)
+		rm.spend(&now, held)
 	}
 	now.spent = max(0, now.spent-since/stillShare)
-	if s.purse = now; now.spent > stillLimit {
+	if rm.purse = now; now.spent > stillLimit {
 		s.fail(fmt.Sprintf("the room to be held for members that take nothing no longer than %v and 1/%d of the time", stillLimit, stillShare),
 			"%v more than that; %+v", now.spent-stillLimit, st)
 	}
 }
 
 // spend counts a hold that has lasted for held, unless one of the members that it
-// may be for has taken something. s.mu must be held.
-func (s *simulation) spend(p *purse, held time.Duration) {
+// may be for has taken something. simulation.mu must be held.
+func (rm *room) spend(p *purse, held time.Duration) {
 	still := true
-	for _, c := range s.clients {
+	for _, c := range rm.clients {
 		if taken := c.link.look().taken; taken > c.taken {
 			p.spent = max(0, p.spent-c.waitedFor)
 			c.taken, c.waitedFor = taken, 0
@@ -121,7 +121,7 @@ func (s *simulation) spend(p *purse, held time.Duration) {
 		return
 	}
 	p.spent += held
-	for _, c := range s.clients {
+	for _, c := range rm.clients {
 		if c.joined > 0 && c.loose {
 			c.waitedFor += held
 		}

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -31,7 +32,7 @@ func (s *simulation) checkLink(c *client) {
 }
 
 // checkEnded compares the end of a connection with its causes.
-func (s *simulation) checkEnded(c *client, st chatroom.Stats) {
+func (s *simulation) checkEnded(c *client) {
 	state := c.link.look()
 	switch {
 	case s.failed != nil || c.dead:
@@ -40,13 +41,16 @@ func (s *simulation) checkEnded(c *client, st chatroom.Stats) {
 		s.fail(c.String()+" to join once at most and to leave at most as often", "%d joins and %d leaves", c.joined, c.left)
 		return
 	case c.inHook:
+		s.checkHeeds(c, state)
 		return
 	case !state.closed && c.left == 0:
-		s.checkOpen(c, st, state)
+		s.checkOpen(c, state)
 		return
 	case !state.closed:
 		s.fail("the connection of "+c.String()+", which has left, to be closed", "an open one")
 		return
+	case c.joined > c.left && s.ending && !s.busyAt.Before(time.Now()):
+		return // it waits for what others have sent, of which a hook has not judged all
 	case c.joined > c.left:
 		s.fail("the leave of "+c.String()+", whose connection is closed, to be told", "nothing; has a leave hook not returned?")
 		return
@@ -68,19 +72,38 @@ func (s *simulation) checkEnded(c *client, st chatroom.Stats) {
 	default:
 		s.note("        %v is refused", c)
 	}
-	if c.joined == 0 && len(c.causes) == 0 && !s.handshakeOver(c) {
+	if c.joined == 0 && len(c.causes) == 0 && !s.handshakeOver(c) && c.verdict == nil && !s.mayBeTaken(c) && !s.mayBeFull(c) {
 		s.fail(c.String()+" not to be refused", "a closed connection")
 	}
-	if c.joined > 0 && c.published < len(c.sizes) && !c.lossy && !s.mayLose(c.reason) {
+	if c.joined > 0 && c.hasUnpublished() && !c.isLossy() && !c.free && !s.mayLose(c.reason) {
 		s.fail("all that "+c.String()+" had sent to be published, though it left",
 			"%d of %d messages, %s", c.published, len(c.sizes), errorText(c.reason))
 	}
-	if c.joined > 0 && c != s.observer && errors.Is(c.reason, chatroom.ErrServerClosed) && !s.abrupt() && state.there && !state.cutReply {
-		if missing := s.missing(c); missing > 0 {
-			s.fail(c.String()+" to receive all it was owed before the end", "%d messages missing", missing)
-		}
-	}
+	s.checkOwed(c, state)
 	s.checkUnsent(c, state)
+}
+
+// checkOwed checks that a client that was put out in peace has received all that it was
+// owed.
+func (s *simulation) checkOwed(c *client, state linkState) {
+	// Who was kicked is put out at once if it is a backlog behind.
+	kicked := errors.Is(c.reason, chatroom.ErrKicked) && state.eager && !c.loose && !s.mayBeBehind(c)
+	ended := errors.Is(c.reason, chatroom.ErrServerClosed)
+	switch missing, first := s.missing(c); {
+	case s.failed != nil || s.abrupt() || !state.there || state.cutReply:
+	case c.joined == 0 && !c.free && state.eager && !c.loose && len(c.got) < len(c.words):
+		s.fail(c.String()+" to receive what the hook that refused it had to say", "%q of %q", c.got, c.words)
+	case c.joined > 0 && !c.watches && (kicked || ended) && missing > 0:
+		s.fail(c.String()+" to receive all it was owed before the end", "%d messages missing, the first of them %s", missing, first)
+	}
+}
+
+// checkHeeds checks that the context of the hook that c is in has not ended yet, if the
+// hook would end with it.
+func (s *simulation) checkHeeds(c *client, state linkState) {
+	if c.heeds && (c.isKicked() || state.closing || s.ending) {
+		s.fail("the context of the hook of "+c.String()+" to have ended", "a hook that waits for it")
+	}
 }
 
 // checkUnsent checks that a slow consumer's socket drops what it holds, and that no
@@ -99,38 +122,25 @@ func (s *simulation) checkUnsent(c *client, state linkState) {
 }
 
 // checkOpen checks that a connection that is still open does not have to end.
-func (s *simulation) checkOpen(c *client, st chatroom.Stats, state linkState) {
-	if s.ending || state.closing || state.replying {
+func (s *simulation) checkOpen(c *client, state linkState) {
+	if s.ending || state.closing || state.replying || c.isKicked() {
 		if s.ending && c.ends && c.dueSince.IsZero() {
 			c.dueSince = time.Now() // it may be read until the server's end stops that
 		}
 		return
 	}
-	heldBack := st.Held && c.published < len(c.sizes)
-	switch ends := c.ends || c.name == "jinx" && c.joined > 0; {
-	case c.named && c.joined == 0 && !c.ends:
+	// A write may still meet a reset, and who is refused may have words to receive.
+	lingers := state.writing && state.kind != streamLink || c.joined == 0 && c.verdict != nil
+	heldBack := c.hasUnpublished() && s.live(c.room).Stats().Held
+	switch ends := c.ends || c.verdict != nil; {
+	case c.named && c.joined == 0 && !ends:
 		s.fail(c.String()+", whose name is sent, to have joined or to have been refused", "neither; has a join hook not returned?")
 	case !ends || heldBack:
-	case c.dueSince.IsZero() && state.writing && state.kind != streamLink:
+	case c.dueSince.IsZero() && lingers:
 		c.dueSince = time.Now()
-	case !state.writing || state.kind == streamLink || time.Since(c.dueSince) > lingerLimit:
+	case !lingers || time.Since(c.dueSince) > lingerLimit:
 		s.fail(c.String()+" to have ended", "a connection that is open; causes: %v", c.causes)
 	}
-}
-
-// missing returns how many messages c has not received. s.mu must be held.
-func (s *simulation) missing(c *client) int {
-	from := c.next
-	if !c.resolved {
-		from = min(int(c.hi), len(s.log)) // it has received none
-	}
-	n := 0
-	for _, m := range s.log[from:] {
-		if m.from != c {
-			n++
-		}
-	}
-	return n
 }
 
 // abrupt reports whether the server's end may have cut off members. s.mu must be
@@ -156,6 +166,11 @@ func errorText(err error) string {
 func (s *simulation) checkReason(c *client, reason error) {
 	late := errors.Is(reason, os.ErrDeadlineExceeded)
 	switch {
+	case c.isKickReason(reason),
+		c.verdict != nil && errors.Is(reason, c.verdict),
+		errors.Is(reason, chatroom.ErrNameTaken) && s.mayBeTaken(c),
+		errors.Is(reason, chatroom.ErrRoomFull) && s.mayBeFull(c):
+		return
 	case errors.Is(reason, chatroom.ErrSlowConsumer) && late:
 		state, limit := c.slow.link, s.cfg.write
 		if state.kind == layeredLink {
@@ -165,7 +180,7 @@ func (s *simulation) checkReason(c *client, reason error) {
 			return
 		}
 	case errors.Is(reason, chatroom.ErrSlowConsumer):
-		if c.loose && c.slow.bytes-c.settled > int64(s.cfg.backlog) {
+		if c.loose && s.mayBeBehind(c) {
 			return
 		}
 	case late && c.joined == 0:
@@ -182,11 +197,23 @@ func (s *simulation) checkReason(c *client, reason error) {
 		}
 	}
 	for _, want := range c.causes {
+		if c.verdict != nil && !errors.Is(want, chatroom.ErrServerClosed) && !errors.Is(want, context.Canceled) {
+			continue // a hook's verdict counts more than what the client has done
+		}
 		if want == nil && reason == nil || want != nil && errors.Is(reason, want) {
 			return
 		}
 	}
 	s.fail(c.String()+" to end for one of the causes, or for a timeout that is over", "%s; causes: %v", errorText(reason), c.causes)
+}
+
+// mayBeBehind reports whether c, which has left, may have been a backlog behind.
+func (s *simulation) mayBeBehind(c *client) bool {
+	history := 0
+	if s.cfg.history > 0 {
+		history = max(s.cfg.backlog/2, s.widest+2*headerLen+64)
+	}
+	return c.slow.bytes+int64(history)-c.settled > int64(s.cfg.backlog)
 }
 
 func (s *simulation) handshakeOver(c *client) bool {
@@ -201,12 +228,12 @@ func (s *simulation) checkTimeouts(c *client) {
 		linger = lingerLimit
 	}
 	switch {
-	case s.failed != nil || c.dead || c.inHook || c == s.observer || state.closing:
-	case c.joined == 0 && s.cfg.handshake > 0 && time.Since(c.opened) >= s.cfg.handshake+linger:
+	case s.failed != nil || c.dead || c.inHook || c.watches || state.closing:
+	case c.joined == 0 && c.verdict == nil && s.cfg.handshake > 0 && time.Since(c.opened) >= s.cfg.handshake+linger:
 		s.fail(c.String()+" to be refused, since its handshake takes too long", "an open connection")
 	case s.ending && state.replying && time.Since(state.readSince) > lingerLimit && time.Since(s.endedAt) > lingerLimit:
 		s.fail("the read of "+c.String()+" to end with the server", "one that still writes")
-	case s.ending && c.joined > 0 && state.eager && time.Since(s.endedAt) > 4*lingerLimit && time.Since(c.eagerSince) > 4*lingerLimit:
+	case s.ending && c.joined > 0 && state.eager && time.Since(s.busyAt) > 4*lingerLimit && time.Since(c.eagerSince) > 4*lingerLimit:
 		s.fail(c.String()+", which reads, to have gone with the server", "an open connection")
 	case s.cfg.write > 0 && state.writing && time.Since(state.hungry) > 2*s.cfg.write:
 		s.fail(c.String()+" to be disconnected, since it has taken nothing since "+state.hungry.Sub(s.start).String(), "an open connection")

@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,8 +11,6 @@ import (
 
 	"example.com/chatroom"
 )
-
-var errRefused = errors.New("not this name")
 
 // A simulation is one run of a history, inside a bubble. All of it happens on the
 // goroutine that calls run, except the hooks.
@@ -27,30 +24,39 @@ type simulation struct {
 
 	// Owned by the run.
 	clients   []*client // by number less two
-	observer  *client   // reads everything, and so knows the order
+	observer  *client   // watches the room ""
 	program   *client   // the sender of the program's messages
 	listeners []*listening
-	log       []logged
-	want      []byte // a buffer for one message that the observer is to receive
-	widest    int    // the longest message so far
-	spent     int    // see spendable
-	ending    bool   // the server's end has begun
+	rooms     []*room // that there may be
+	want      []byte  // a buffer for one message that a watcher is to receive
+	widest    int     // the longest message so far
+	joins     int     // see maxClients
+	spent     int     // see spendable
+	ending    bool    // the server's end has begun
 	endedAt   time.Time
-	cutShort  bool // and not gracefully
-	held      heldFacts
-	purse     purse
+	cutShort  bool           // and not gracefully
 	wg        sync.WaitGroup // the goroutines that run has started
 	at        int            // index of the step
+	judged    int            // says before this one need not be looked at again
 	failed    error
 
-	// mu guards the fields below, and those of clients that say so. It is never
-	// held while waiting.
-	mu         sync.Mutex
-	byAddr     map[string]*client
-	strange    string       // what a hook was told that cannot be
-	broadcasts []*broadcast // by the number in their text
-	ends       []endFacts
-	ended      bool // the server's end has begun, and the server knows
+	// mu guards the fields below, and those of clients and rooms that say so. It is
+	// never held while waiting.
+	mu          sync.Mutex
+	clock       int // counts checks, and the beginnings and ends of what matters
+	byAddr      map[string]*client
+	strange     string // what a hook was told that cannot be, or what a call has not done
+	says        []*say // by the number in their text
+	kicks       int
+	busyAt      time.Time // when the latest hook has ended that takes a while, or the server's end has begun
+	ends        []endFacts
+	ended       bool // the server's end has begun, and the server knows
+	endedByHook bool // a hook has ended the server
+
+	// Of lives that rooms have had. The figures are blurred once such a life has ended
+	// without anybody to tell what was published last.
+	pastMessages, pastBytes uint64
+	blurred                 bool
 }
 
 // A listening is one Serve.
@@ -72,31 +78,39 @@ func newSimulation(h history, trace *strings.Builder) *simulation {
 		byAddr:  make(map[string]*client),
 		program: &client{name: "host"},
 	}
-	s.server = chatroom.NewServer(
+	for _, name := range []string{"", "red", "blue"}[:s.cfg.rooms] {
+		s.rooms = append(s.rooms, &room{name: name})
+	}
+	options := []chatroom.ServerOption{
 		chatroom.WithBacklog(s.cfg.backlog),
 		chatroom.WithMaxMessage(s.cfg.maxMessage),
 		chatroom.WithWriteTimeout(s.cfg.write),
 		chatroom.WithIdleTimeout(s.cfg.idle),
 		chatroom.WithHandshakeTimeout(s.cfg.handshake),
 		chatroom.WithFrameTimeout(s.cfg.frame),
-		chatroom.WithNameRule(func(name string) error {
-			if name == "no" {
-				return errRefused
-			}
-			return chatroom.CheckName(name)
-		}),
+		chatroom.WithNameRule(nameRule),
+		chatroom.WithAdmit(s.onAdmit),
 		chatroom.WithOnJoin(s.onJoin),
 		chatroom.WithOnLeave(s.onLeave),
-	)
+		chatroom.WithHistory(s.cfg.history),
+		chatroom.WithMaxMembers(s.cfg.maxMembers),
+	}
+	if s.cfg.unique {
+		options = append(options, chatroom.WithUniqueNames())
+	}
+	if s.cfg.filters {
+		options = append(options, chatroom.WithOnMessage(s.onMessage))
+	}
+	s.server = chatroom.NewServer(options...)
 	return s
 }
 
 // run does the steps. It returns what was wrong, or nil, when nothing of the
 // simulation is left.
 func (s *simulation) run() error {
+	s.seed()
 	s.serve()
-	s.observer = s.connect("observer", 0)
-	s.settle()
+	s.observe()
 	for i, st := range s.steps {
 		if s.failed != nil {
 			break
@@ -193,62 +207,6 @@ func (s *simulation) all() []*client {
 	return append([]*client{s.observer}, s.clients...)
 }
 
-// connect opens a connection and sends the name, or, if part says so, only a part
-// of it.
-func (s *simulation) connect(name string, options byte) *client {
-	now := s.server.Stats()
-	c := &client{
-		number:  len(s.clients) + 2,
-		name:    name,
-		opened:  time.Now(),
-		lo:      now.Messages,
-		loBytes: now.Bytes,
-	}
-	if s.observer == nil {
-		c.number = 1
-	}
-	traits := s.cfg.link(c.number, options)
-	if s.observer == nil {
-		traits.half = false
-		if traits.kind == layeredLink {
-			traits.kind = streamLink // the server ends a read below a layer that is overdue
-		}
-	}
-	if s.ending {
-		c.may(chatroom.ErrServerClosed)
-		c.lossy = true
-	}
-	c.link = newLink(c.number, traits)
-	s.mu.Lock()
-	s.byAddr[c.link.remote.String()] = c
-	s.mu.Unlock()
-	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
-	if c.begin(-1); options&0x80 == 0 {
-		c.finish(len(c.rest))
-	}
-	c.link.patient = s.observer == nil
-	nc := c.link.conn()
-	if options&0x40 == 0 {
-		if l := s.listener(c.number); l == nil || !l.offer(nc) {
-			if !s.ending {
-				s.fail("the server to listen", "its listener closed")
-			}
-			_ = nc.Close()
-			c.dead = true
-		}
-		return c
-	}
-	c.viaServe = true
-	s.wg.Go(func() {
-		err := s.server.ServeConn(ctx, nc)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		c.served, c.servedBy = true, err
-	})
-	return c
-}
-
 // listener returns one that is open, or nil.
 func (s *simulation) listener(number int) *listening {
 	var open []*listening
@@ -267,6 +225,9 @@ func (s *simulation) listener(number int) *listening {
 func (s *simulation) beginEnd(cutShort bool) {
 	if !s.ending {
 		s.ending, s.endedAt = true, time.Now()
+		s.mu.Lock()
+		s.busyAt = s.endedAt
+		s.mu.Unlock()
 	}
 	s.cutShort = s.cutShort || cutShort
 	for _, c := range s.all() {

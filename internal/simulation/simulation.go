@@ -1,13 +1,20 @@
 // Package simulation makes up lives of a chat server, runs them on a fake clock,
-// and compares each with a model of what package chatroom promises: one order,
-// exclusion, membership, isolation, bounded memory, clean-up told once with the
-// right reason, no silent loss, and figures that add up.
+// and compares each with a model of what package chatroom promises: one order in each
+// room, exclusion, membership with its history, isolation, bounded memory, clean-up
+// told once with the right reason, no silent loss, what the host's calls and hooks are
+// promised, and figures that add up.
 //
-// A history decides what happens. It says who joins and sends how much; who stops
-// reading, leaves, is cut off at which byte or sends garbage; how much time passes;
-// how the server ends; and its limits and timeouts. The same history always does
-// the same things, but the scheduler decides how the goroutines of one step take
-// turns.
+// A history decides what happens. It says who joins which room and sends how much; who
+// stops reading, leaves, is kicked, is cut off at which byte or sends garbage; what the
+// program says to all, to a room and to one; when all leave a room; how much time
+// passes; how the server ends; and its limits and timeouts. What the program's hooks do
+// for somebody depends on the name: see [character]. The same history always does the
+// same things, but the scheduler decides how the goroutines of one step take turns.
+//
+// The model knows the order in a room from a client that reads everything, and so
+// watches the room. It is the first who joins and leaves last, so a room without it is
+// empty. Where a history lets it leave together with others, nobody knows what is
+// published last there, and the model takes what the next one receives for the truth.
 package simulation
 
 import (

@@ -59,7 +59,7 @@ func (r *recorder) Fatalf(format string, args ...any) {
 // and how to run it again.
 func TestFailureReadsWell(t *testing.T) {
 	bobJoins := []byte("\x00\x01\x00")
-	history := "\x00\x00\x00\x00\x00\x00\x00\x00" + // options
+	history := "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" + // options
 		"\x00\x00\x00" + string(bobJoins) + // ann and bob join
 		"\x01\x00\x00" + // ann sends
 		"\x0b\x00\x02" + // time passes

@@ -17,18 +17,14 @@ import (
 // for each client.
 const spendable = 8 << 20
 
-// maxClients is how many clients connect in a history. Those whose join hooks end
-// the server do not count.
-const maxClients = 40
-
 // sender returns a client that still sends, chosen by a, or nil.
 func (s *simulation) sender(a byte) *client {
-	return s.choose(a, func(c *client) bool { return !c.over && !c.dead })
+	return s.choose(a, func(c *client) bool { return !c.over && !c.dead && !c.watches })
 }
 
 // receiver returns a client that is still connected, chosen by a, or nil.
 func (s *simulation) receiver(a byte) *client {
-	return s.choose(a, func(c *client) bool { return !c.dead })
+	return s.choose(a, func(c *client) bool { return !c.dead && !c.watches })
 }
 
 func (s *simulation) choose(a byte, ok func(*client) bool) *client {
@@ -49,12 +45,18 @@ func (s *simulation) do(st step) {
 	switch st.op {
 	case opJoin, opLurk:
 		s.join(st)
-	case opBroadcast:
-		s.say(s.cfg.size(st.b), pick(st.a, 24*time.Hour, time.Minute, time.Second, 10*time.Millisecond, 0))
+	case opBroadcast, opAddress, opTell:
+		s.speak(st)
+	case opKick:
+		s.throwOut(st)
+	case opVacate:
+		s.vacate(st)
+	case opDesert:
+		s.desert(st)
 	case opChorus:
 		s.note("all send at once")
 		for _, c := range s.clients {
-			if !c.over && !c.dead {
+			if !c.over && !c.dead && !c.watches {
 				s.send(c, 1+int(st.a%4), s.cfg.size(st.b))
 			}
 		}
@@ -95,18 +97,15 @@ func (s *simulation) doAs(c *client, st step) {
 		n := int(st.b) % (len(c.rest) + 1)
 		s.note("%v sends %d bytes of the frame that it sends next, of which %d were left", c, n, len(c.rest))
 		s.widen(c.restSize)
-		c.finish(n)
+		c.finish(n, s.tick())
 	case opGoodbye:
 		s.goodbye(c, st.b&1 != 0)
 	case opCut:
 		if len(c.rest) == 0 {
 			c.begin(s.cfg.size(st.b))
 		}
-		c.finish(int(st.b) % len(c.rest))
-		s.note("%v is cut off", c)
-		c.over, c.lossy = true, true
-		c.link.reset()
-		s.isReset(c)
+		c.finish(int(st.b)%len(c.rest), s.tick())
+		s.cut(c)
 	case opGarbage:
 		s.garbage(c, st.b)
 	case opCancel:
@@ -118,30 +117,6 @@ func (s *simulation) doAs(c *client, st step) {
 		c.must(context.Canceled)
 		c.cancel()
 	}
-}
-
-// join has somebody connect, and returns that client, or nil if there are enough.
-func (s *simulation) join(st step) *client {
-	if len(s.clients) >= maxClients {
-		return nil
-	}
-	c := s.connect(pick(st.a, names...), st.b)
-	s.clients = append(s.clients, c)
-	s.note("%v connects%s%s", c, either(c.viaServe, ", by ServeConn", ""), either(c.named, "", ", and says nothing yet"))
-	if st.op == opLurk && !c.named {
-		c.finish(int(st.a) % len(c.rest))
-	}
-	switch c.name {
-	case "no", "":
-		c.may(chatroom.ErrNameRejected)
-	case "jinx":
-		c.may(chatroom.ErrHookFailed)
-		c.lossy = true
-	}
-	if st.op == opJoin && st.b&0x30 == 0x30 {
-		s.pace(c, step{op: opStall, b: st.b})
-	}
-	return c
 }
 
 func either[T any](b bool, x, y T) T {
@@ -160,14 +135,7 @@ func (s *simulation) send(c *client, count, size int) {
 	}
 	s.note("%v sends %d of %d bytes", c, count, size)
 	s.widen(size)
-	c.send(count, size)
-}
-
-// say has the program broadcast.
-func (s *simulation) say(size int, limit time.Duration) {
-	s.note("the program broadcasts %d bytes, within %v", size, limit)
-	s.widen(size)
-	s.wg.Go(func() { s.broadcast(size, limit) })
+	c.send(count, size, s.tick())
 }
 
 // goodbye ends what c sends and, unless half is true, what it receives.
@@ -196,6 +164,14 @@ func (s *simulation) goodbye(c *client, half bool) {
 	}
 }
 
+// cut resets the connection of c.
+func (s *simulation) cut(c *client) {
+	s.note("%v is cut off", c)
+	c.over, c.lossy = true, true
+	c.link.reset()
+	s.isReset(c)
+}
+
 // isReset notes that c ends with a reset. After a write to a socket has met the
 // reset, another write finds no connection any more, and a read finds the end of
 // half a frame.
@@ -212,7 +188,7 @@ func (s *simulation) isReset(c *client) {
 // garbage sends what no client is allowed to send.
 func (s *simulation) garbage(c *client, kind byte) {
 	if c.unfinished() {
-		c.finish(len(c.rest))
+		c.finish(len(c.rest), s.tick())
 	}
 	c.over = true
 	bad, reason := "", chatroom.ErrBadHeader
@@ -265,7 +241,14 @@ func (s *simulation) pace(c *client, st step) {
 func (s *simulation) flush(limit time.Duration) {
 	s.note("flush, for up to %v", limit)
 	s.settle()
-	upTo := s.server.Stats().Messages
+	upTo := make(map[*client]int) // messages of its room's, for each member
+	s.mu.Lock()
+	for _, c := range s.clients {
+		if !c.watches && c.listing() == listed {
+			upTo[c] = len(c.room.log)
+		}
+	}
+	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	start := time.Now()
