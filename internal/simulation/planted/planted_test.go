@@ -21,7 +21,7 @@ const (
 	root = "../../.." // of the module, from here
 
 	// histories is how many a fault may take to be found.
-	histories = 2000
+	histories = 3000
 )
 
 const program = `package planted_test
