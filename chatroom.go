@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,8 +36,9 @@ type Server struct {
 	hookCtx, leaveCtx       context.Context
 	endHookCtx, endLeaveCtx context.CancelFunc
 
-	refusalLog occasion // decides which refused connections are logged
-	frames     budget   // the memory for unfinished frames, in bytes
+	refusalLog occasion      // decides which refused connections are logged
+	frames     budget        // the memory for unfinished frames, in bytes
+	written    atomic.Uint64 // bytes, to members
 
 	// mu guards the fields below. It is taken before room.mu and never held
 	// across I/O or a hook.

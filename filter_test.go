@@ -105,3 +105,20 @@ func TestFilterKeepsNothing(t *testing.T) {
 		}
 	})
 }
+
+// An error of another server's end that a message hook returns is the hook's verdict, and
+// not the end of this server.
+func TestFilterThatReturnsErrServerClosed(t *testing.T) {
+	overTransports(t, func(t *testing.T, tr transport) {
+		other := chatroom.NewServer()
+		require.NoError(t, other.Close())
+		s := tr.newServer(t, chatroom.WithOnMessage(func(ctx context.Context, _ chatroom.Member, msg *chatroom.Message) error {
+			return other.Broadcast(ctx, msg.From, msg.Body)
+		}))
+		alice := s.Join("alice")
+		alice.Send("hello")
+		require.ErrorIs(t, s.WaitLeave("alice"), chatroom.ErrServerClosed)
+		alice.WantClosed()
+		assert.Empty(t, s.Members())
+	})
+}

@@ -245,17 +245,26 @@ func (f *frameReader) makeRoom() {
 		}
 		return
 	}
-	if f.wr < len(f.buf) {
-		return
-	}
-	// The buffer ends in an unfinished frame, which moves to the front if that makes
-	// enough room, and into a larger buffer if not.
-	if f.rd >= len(f.buf)/2 {
+	if size := f.nextSize(); size != len(f.buf) {
+		f.replace(size)
+	} else if f.wr == len(f.buf) {
 		f.wr = copy(f.buf, f.buf[f.rd:f.wr])
 		f.rd = 0
-		return
 	}
-	f.replace(f.grownSize())
+}
+
+// nextSize is how large the buffer is for the next read of an unfinished frame. It grows
+// if the frame fills it, unless moving the frame to the front makes enough room, and
+// shrinks if the frame is much smaller.
+func (f *frameReader) nextSize() int {
+	need := max(f.want, f.wr-f.rd)
+	switch {
+	case len(f.buf) > largeBuffer && need <= len(f.buf)/4:
+		return max(largeBuffer, need+smallBuffer)
+	case f.wr == len(f.buf) && f.rd < len(f.buf)/2:
+		return f.grownSize()
+	}
+	return len(f.buf)
 }
 
 // grownSize is how large the buffer must become for a frame that fills it. The room
@@ -267,14 +276,10 @@ func (f *frameReader) grownSize() int {
 // excess returns how many bytes beyond a large buffer the next read takes for an
 // unfinished frame.
 func (f *frameReader) excess() int64 {
-	size := len(f.buf)
-	switch {
-	case f.rd == f.wr: // the next read begins with another buffer
+	if f.rd == f.wr { // the next read begins with another buffer
 		return 0
-	case f.wr == len(f.buf) && f.rd < len(f.buf)/2:
-		size = f.grownSize()
 	}
-	return int64(max(size-largeBuffer, 0))
+	return int64(max(f.nextSize()-largeBuffer, 0))
 }
 
 // begins returns where in the stream the unfinished frame begins.

@@ -55,3 +55,31 @@ func TestFrameReaderShrinks(t *testing.T) {
 		})
 	}
 }
+
+// A reader whose large frame is whole gives back what it needed for it, although the next
+// frame has begun, and goes on to begin before the last one ends.
+func TestFrameReaderShrinksBehindALargeFrame(t *testing.T) {
+	const large = 1 << 20
+	f := frameReader{limit: large}
+	feed := func(p []byte) {
+		for len(p) > 0 {
+			n := copy(f.Space(false), p)
+			require.NoError(t, f.filled(n, nil))
+			p = p[n:]
+			for ok := true; ok; {
+				var err error
+				_, ok, err = f.next()
+				require.NoError(t, err)
+			}
+		}
+	}
+	tiny := AppendFrame(nil, []byte("tiny"))
+	feed(append(AppendFrame(nil, make([]byte, large)), tiny[:1]...))
+	for range 3 {
+		feed(append(tiny[1:len(tiny):len(tiny)], tiny[0]))
+		require.Zero(t, f.excess())
+	}
+	require.LessOrEqual(t, len(f.buf), largeBuffer)
+	feed(append(tiny[1:len(tiny):len(tiny)], AppendFrame(nil, make([]byte, large))...)) // and grows again
+	require.False(t, f.partial())
+}

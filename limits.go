@@ -92,7 +92,7 @@ func ipOf(addr net.Addr) netip.Prefix {
 type budget struct {
 	mu    sync.Mutex
 	left  int64    // below zero while somebody has taken more
-	over  *share   // who may take more than is left; nil if nobody has had to
+	over  *share   // who has taken more than was left, and may go on; nil if nobody has
 	queue []*claim // in the order in which they came
 }
 
@@ -154,7 +154,7 @@ func (s *share) shrink(n int64) {
 	defer b.mu.Unlock()
 	b.left += s.n - n
 	s.n = n
-	if n == 0 && b.over == s {
+	if b.left >= 0 || n == 0 && b.over == s {
 		b.over = nil
 	}
 	b.serveLocked()

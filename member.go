@@ -94,8 +94,8 @@ func (m Member) Kick(reason error) {
 }
 
 // A Room is a handle on a room of a server, by its name. A program may keep it, whether
-// or not the room exists: a room exists while somebody is in it, and with [WithHistory] a
-// minute longer. All methods are safe for concurrent use, and hooks may call them. Two
+// or not the room exists: the room "" always does, any other while somebody is in it, and
+// with [WithHistory] a minute longer. The zero Room is one that never exists. All methods are safe for concurrent use, and hooks may call them. Two
 // handles are equal if they are handles on the same room.
 type Room struct {
 	server *Server
@@ -114,7 +114,8 @@ func (r Room) Server() *Server { return r.server }
 // from. Broadcast blocks while publishing waits for slower members of the room. When ctx
 // ends first, Broadcast publishes nothing and returns ctx.Err(). It keeps no part of
 // body. If the room does not exist, nobody receives body, but with [WithHistory] those
-// who join within a minute do. It returns [ErrFrameTooLarge] if from or body is longer
+// who join within a minute do. A member in except takes memory for as long as the room
+// keeps the message: it is for a few. It returns [ErrFrameTooLarge] if from or body is longer
 // than [WithMaxMessage] allows, and [ErrServerClosed] when the server is ending.
 func (r Room) Broadcast(ctx context.Context, from string, body []byte, except ...Member) error {
 	if r.server == nil {
@@ -134,6 +135,7 @@ func (r Room) Broadcast(ctx context.Context, from string, body []byte, except ..
 			return nil
 		}
 		if err := live.broadcast(ctx, prefix, body, except); err != errRoomGone {
+			r.server.measureEmpty(live)
 			return err
 		}
 	}

@@ -7,10 +7,12 @@ package chatroom_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -120,4 +122,69 @@ func TestMemoryOfEmptyRooms(t *testing.T) {
 		}
 		require.Equal(t, []chatroom.Room{s.Room(""), s.Room("2"), s.Room("3")}, s.Rooms())
 	})
+}
+
+// So is what the program says in rooms that are empty already.
+func TestMemoryOfSeededRooms(t *testing.T) {
+	s := chatroom.NewServer(chatroom.WithHistory(1000), chatroom.WithBacklog(256<<20))
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	for i := range 4 {
+		for range 25 {
+			require.NoError(t, s.Room(fmt.Sprint(i)).Broadcast(t.Context(), "host", make([]byte, 1<<20)))
+		}
+	}
+	require.Equal(t, []chatroom.Room{s.Room(""), s.Room("2"), s.Room("3")}, s.Rooms())
+	for range 25 {
+		require.NoError(t, s.Broadcast(t.Context(), "host", make([]byte, 1<<20)))
+	}
+	require.Equal(t, []chatroom.Room{s.Room(""), s.Room("3")}, s.Rooms())
+}
+
+// What nobody is owed is not kept, also in a room that members over sockets have left.
+func TestMemoryOfARoomWithoutASweep(t *testing.T) {
+	for _, others := range []string{"nobody", "tls"} {
+		t.Run(others, func(t *testing.T) {
+			l := listenTCP(t)
+			s := newBareServer(t, l)
+			alice := joinBare(t, l, "alice")
+			waitForMembers(t, s, 1)
+			require.NoError(t, s.Broadcast(t.Context(), "host", []byte("hello")))
+			_, err := chatroom.ReadFrame(alice, -1)
+			require.NoError(t, err)
+			require.NoError(t, alice.Close())
+			ctx := testContext(t)
+			for s.Stats().Members > 0 {
+				require.NoError(t, ctx.Err())
+				runtime.Gosched()
+			}
+			if others == "tls" {
+				server, client := tlsConfigs()
+				near, far := net.Pipe()
+				go func() { _ = s.ServeConn(context.Background(), tls.Server(far, server)) }()
+				config := client.Clone()
+				config.ServerName = "127.0.0.1"
+				c, err := chatroom.NewConn(ctx, tls.Client(near, config), "bob")
+				require.NoError(t, err)
+				t.Cleanup(func() { _ = c.Close() })
+				go func() {
+					for range c.Messages(ctx) { //nolint:revive // it only has to read
+					}
+				}()
+				waitForMembers(t, s, 1)
+			}
+			before := heap()
+			for range 100 {
+				require.NoError(t, s.Broadcast(ctx, "host", make([]byte, 1<<20)))
+			}
+			require.NoError(t, s.Flush(ctx))
+			assert.Less(t, heap()-before, int64(20<<20))
+		})
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -168,6 +168,9 @@ func (r *room) appendAndUnlock(audience journal.Audience, except []Member, prefi
 	r.checksLeft = checksPerPublish
 	r.checkLaterLocked()
 	if grew {
+		if len(r.polled) == 0 && !r.sweeping {
+			r.log.Release() // no sweep reclaims what it has noted
+		}
 		r.lookLocked(time.Now())
 	}
 	r.passTurnLocked()
@@ -186,15 +189,16 @@ func (r *room) appendAndUnlock(audience journal.Audience, except []Member, prefi
 	seatLists.Put(woken)
 }
 
-// idsLocked appends the ids of those of members that the room lists to ids, each once.
-// r.mu must be held.
+// idsLocked appends the ids of those of members that the room lists to ids, which is
+// empty, each once and ascending. r.mu must be held.
 func (r *room) idsLocked(ids []uint64, members []Member) []uint64 {
 	for _, m := range members {
-		if sess := m.session(); sess != nil && sess.room == r && !slices.Contains(ids, m.ID) {
+		if sess := m.session(); sess != nil && sess.room == r {
 			ids = append(ids, m.ID)
 		}
 	}
-	return ids
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // audienceLocked returns how many members belong to the audience and are not excepted.
@@ -217,7 +221,8 @@ var seatLists = sync.Pool{New: func() any { return new([]*seat) }}
 // their writers. r.mu must be held.
 func (r *room) wakeLocked(woken []*seat, audience journal.Audience, excepted []uint64, start journal.Cursor) []*seat {
 	for i := len(r.unpolled) - 1; i >= 0; i-- { // backwards, since moving one takes it from the list
-		if m := r.unpolled[i]; m.elem != nil && audience.Includes(m.ID) && !slices.Contains(excepted, m.ID) {
+		m := r.unpolled[i]
+		if _, isExcepted := slices.BinarySearch(excepted, m.ID); m.elem != nil && audience.Includes(m.ID) && !isExcepted {
 			m.cur = start
 			m.pos.Store(start.Pos())
 			r.moveLocked(m, seatWriting)

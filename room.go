@@ -49,6 +49,7 @@ type room struct {
 	name      string
 	cfg       *serverConfig
 	sweepers  *sync.WaitGroup // counts the goroutines that run sweep, of all rooms
+	total     *atomic.Uint64  // bytes written to members of all rooms
 	sweepFunc func()
 	pacedFunc func(yield func(*pace.Member) bool)
 
@@ -61,7 +62,7 @@ type room struct {
 	// Guarded by Server.mu: whether the room is empty and kept for its history.
 	emptyElem  *list.Element // its place on the list of such rooms
 	emptySince time.Time
-	emptyBytes int64 // of its history then
+	emptyBytes int64 // of its history, if it is on that list
 
 	// mu guards the fields below and is never held across I/O or a hook.
 	mu      sync.Mutex
@@ -104,11 +105,12 @@ const (
 	roomGone                    // it was empty; another of its name may be there
 )
 
-func newRoom(name string, cfg *serverConfig, sweepers *sync.WaitGroup) *room {
+func newRoom(name string, cfg *serverConfig, sweepers *sync.WaitGroup, total *atomic.Uint64) *room {
 	r := &room{
 		name:     name,
 		cfg:      cfg,
 		sweepers: sweepers,
+		total:    total,
 		log:      journal.New(int(min(max(cfg.backlog/chunksPerBacklog, headerLen), maxChunk))),
 		pace:     pace.New(cfg.backlog),
 	}
@@ -238,7 +240,7 @@ func (r *room) endTo(state roomState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state = max(r.state, state)
-	if r.state == roomGone && r.checkTimer != nil {
+	if r.state >= roomClosed && r.checkTimer != nil {
 		r.checkTimer.Stop()
 	}
 	r.holdLocked(false)

@@ -62,6 +62,7 @@ func (s *Server) Broadcast(ctx context.Context, from string, body []byte, except
 			return err
 		case entered:
 			r.appendAndUnlock(0, except, prefix, body)
+			s.measureEmpty(r)
 		case err == nil:
 			held = append(held, r)
 		}
@@ -70,6 +71,7 @@ func (s *Server) Broadcast(ctx context.Context, from string, body []byte, except
 		if err := r.broadcast(ctx, prefix, body, except); err != nil && err != errRoomGone {
 			return err
 		}
+		s.measureEmpty(r)
 	}
 	return nil
 }
@@ -145,7 +147,7 @@ func (s *Server) findRoom(name string, write bool) *room {
 func (s *Server) roomLocked(name string) *room {
 	r := s.rooms[name]
 	if r == nil {
-		r = newRoom(name, &s.cfg, &s.sweepers)
+		r = newRoom(name, &s.cfg, &s.sweepers, &s.written)
 		s.rooms[name] = r
 	}
 	return r
@@ -158,15 +160,35 @@ func (s *Server) forgetIfIdleLocked(r *room) {
 	case r.name == "" || s.rooms[r.name] != r || r.emptyElem != nil || !r.isIdle():
 	case s.cfg.history > 0 && !s.closing:
 		r.emptySince = time.Now()
-		r.emptyBytes = r.historyBytes()
 		r.emptyElem = s.empty.PushBack(r)
-		s.emptyBytes += r.emptyBytes
-		for s.empty.Len() > maxEmpty || s.empty.Len() > 1 && s.emptyBytes > maxEmptyBytes {
-			s.forgetLocked(s.empty.Front().Value.(*room))
-		}
+		s.measureEmptyLocked(r)
 		s.setEmptyTimerLocked()
 	default:
 		s.forgetLocked(r)
+	}
+}
+
+// measureEmpty keeps empty rooms within their bounds after something was published in r.
+func (s *Server) measureEmpty(r *room) {
+	if s.cfg.history == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.emptyElem != nil {
+		s.measureEmptyLocked(r)
+	}
+}
+
+// measureEmptyLocked counts what r, which is empty, keeps, and forgets the rooms that
+// have been empty for longest if there are too many, or they keep too much. s.mu must be
+// held.
+func (s *Server) measureEmptyLocked(r *room) {
+	s.emptyBytes -= r.emptyBytes
+	r.emptyBytes = r.historyBytes()
+	s.emptyBytes += r.emptyBytes
+	for s.empty.Len() > maxEmpty || s.empty.Len() > 1 && s.emptyBytes > maxEmptyBytes {
+		s.forgetLocked(s.empty.Front().Value.(*room))
 	}
 }
 
@@ -184,6 +206,7 @@ func (s *Server) keepLocked(r *room) {
 		s.empty.Remove(r.emptyElem)
 		r.emptyElem = nil
 		s.emptyBytes -= r.emptyBytes
+		r.emptyBytes = 0
 	}
 }
 

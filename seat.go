@@ -141,7 +141,7 @@ func (m *seat) runWriter() {
 	defer runLists.Put(runs)
 	for {
 		size, n, err := m.writeSome(runs, m.conn.Write)
-		m.room.written.Add(uint64(n))
+		m.room.countWritten(n)
 		switch {
 		case err != nil:
 			m.owner.writeFailed(err) // first, since stopWriting wakes drain, which looks at the error

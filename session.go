@@ -260,7 +260,7 @@ func (s *session) stay() (reason error) {
 		switch {
 		case s.isKicked():
 			s.writeRest()
-		case reason == ErrServerClosed:
+		case reason == ErrServerClosed && s.srv.isClosing():
 			s.drain()
 		}
 		reason = s.leave(reason)

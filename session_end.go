@@ -82,8 +82,9 @@ func (s *session) finish(reason error) error {
 			reason = fmt.Errorf("chatroom: write message: %w", reset)
 		}
 	} else {
+		verdict := reason == ErrServerClosed || s.byHook || errors.Is(reason, ErrHookFailed)
 		s.mu.Lock()
-		if s.writeErr != nil && reason != ErrServerClosed && !s.byHook && !errors.Is(reason, ErrHookFailed) {
+		if s.writeErr != nil && !verdict {
 			reason = s.writeErr
 		}
 		s.mu.Unlock()
@@ -118,10 +119,8 @@ func (s *session) reasonOr(err error) (reason error, ended bool) {
 // closeConn runs on a goroutine of its own.
 func (s *session) closeConn() {
 	s.leaveRoom() // first, since a peer that sees the end must not be listed
-	s.mu.Lock()
-	slow := errors.Is(s.reason, ErrSlowConsumer)
-	s.mu.Unlock()
-	if slow {
+	reason, _ := s.reasonOr(nil)
+	if errors.Is(reason, ErrSlowConsumer) {
 		s.conn.Abandon()
 	} else {
 		s.conn.Close()

@@ -52,8 +52,12 @@ func (s *session) readMessages() error {
 			}
 		}
 		if s.in.partial() || s.excess.n > 0 {
-			if err := s.adjustExcess(); err != nil {
+			waited, err := s.adjustExcess()
+			if err != nil {
 				return err
+			}
+			if waited { // which was not the member's doing
+				frame.since = time.Time{}
 			}
 		}
 		frame.limitRead(s)
@@ -111,8 +115,9 @@ func (f *unfinishedFrame) isOverdue(s *session) bool {
 
 // adjustExcess takes from Server.frames the memory that the next read needs beyond a
 // large buffer, or gives back what it no longer needs. If too little is left, it waits,
-// for no longer than a frame may take, or may take by default if that is not limited.
-func (s *session) adjustExcess() error {
+// for no longer than a frame may take, or may take by default if that is not limited. It
+// reports whether it has waited.
+func (s *session) adjustExcess() (waited bool, err error) {
 	excess := s.in.excess()
 	switch need := excess - s.excess.n; {
 	case need == 0:
@@ -124,12 +129,13 @@ func (s *session) adjustExcess() error {
 		defer cancel()
 		switch err := s.excess.grow(ctx, need); {
 		case err != nil && s.srv.isClosing():
-			return ErrServerClosed
+			return true, ErrServerClosed
 		case err != nil:
-			return fmt.Errorf("chatroom: read message: no memory for %d bytes of a frame: %w", need, os.ErrDeadlineExceeded)
+			return true, fmt.Errorf("chatroom: read message: no memory for %d bytes of a frame: %w", need, os.ErrDeadlineExceeded)
 		}
+		return true, nil
 	}
-	return nil
+	return false, nil
 }
 
 // extendAfterWait does extendLastReads after the member's messages had to wait. A
@@ -202,7 +208,7 @@ func (s *session) publish(messages [][]byte) (waited bool, err error) {
 		case errors.Is(err, ErrDrop):
 			s.room.countDropped(&s.seat)
 			return true, nil
-		case errors.Is(err, context.Canceled) && s.srv.isClosing():
+		case (errors.Is(err, context.Canceled) || errors.Is(err, ErrServerClosed)) && s.srv.isClosing():
 			return false, ErrServerClosed
 		case err != nil:
 			s.byHook = true

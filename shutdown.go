@@ -107,5 +107,10 @@ func (s *Server) end(listeners []*onceCloser) {
 	s.running.Wait()
 	s.sweepers.Wait() // they have nothing left to do
 	closing.Wait()
+	s.mu.Lock()
+	for _, r := range s.rooms {
+		r.endTo(roomClosed) // so that no timer keeps it
+	}
+	s.mu.Unlock()
 	close(s.ended)
 }

@@ -17,7 +17,7 @@ type Stats struct {
 }
 
 // RoomStats holds figures of a [Room] at one moment. All counts start when the room is
-// made.
+// made; those in [Stats] start with the server.
 type RoomStats struct {
 	Members int    // now
 	Joins   uint64 // members that have joined
@@ -132,6 +132,18 @@ func (r *Refusals) add(reason error, byHook bool) {
 	}
 }
 
+func (r *Refusals) addAll(other Refusals) {
+	r.ServerClosed += other.ServerClosed
+	r.ServerFull += other.ServerFull
+	r.NameTaken += other.NameTaken
+	r.RoomFull += other.RoomFull
+	r.NameRejected += other.NameRejected
+	r.Hook += other.Hook
+	r.Timeout += other.Timeout
+	r.Protocol += other.Protocol
+	r.Lost += other.Lost
+}
+
 // Stats returns the current figures. It visits every member, which takes about 10 ns
 // for each.
 func (s *Server) Stats() Stats {
@@ -147,32 +159,38 @@ func (s *Server) Stats() Stats {
 	for _, r := range s.rooms {
 		r.addStats(&st.RoomStats)
 	}
+	st.BytesWritten = s.written.Load() // a write may end when its room is gone
 	return st
 }
 
 // countRefusal counts a connection that was refused for reason.
 func (s *Server) countRefusal(reason error, byHook bool) {
+	var one Refusals
+	one.add(reason, byHook) // before the lock, since the program's errors have methods of their own
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refusals.add(reason, byHook)
+	s.refusals.addAll(one)
 }
 
 // countLeave counts a member that has left r for reason, and forgets r if nobody is in
 // it.
 func (s *Server) countLeave(r *room, reason error, byHook bool) {
+	var one Leaves
+	one.add(reason, byHook) // before the lock, since the program's errors have methods of their own
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rooms[r.name] != r {
-		s.past.Leaves.add(reason, byHook)
+		s.past.Leaves.addAll(one)
 		return
 	}
-	r.countLeave(reason, byHook)
+	r.countLeave(one)
 	s.forgetIfIdleLocked(r)
 }
 
 // Stats returns the current figures. It visits every member of the room, which takes
 // about 10 ns for each.
-func (r Room) Stats() (st RoomStats) {
+func (r Room) Stats() RoomStats {
+	var st RoomStats
 	if live := r.live(); live != nil {
 		live.addStats(&st)
 	}
@@ -187,10 +205,16 @@ type roomCounts struct {
 	holdTime time.Duration // without the current hold
 }
 
-func (r *room) countLeave(reason error, byHook bool) {
+func (r *room) countLeave(one Leaves) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counts.leaves.add(reason, byHook)
+	r.counts.leaves.addAll(one)
+}
+
+// countWritten counts n bytes written to members.
+func (r *room) countWritten(n int) {
+	r.written.Add(uint64(n))
+	r.total.Add(uint64(n))
 }
 
 // countDropped counts a message of m's that a hook has dropped, if m is listed: nothing

@@ -180,3 +180,34 @@ func TestFiguresOfAnEndDuringAHook(t *testing.T) {
 		})
 	}
 }
+
+// A program's error may ask the server for something while the server looks at it.
+func TestErrorThatCallsTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chatroomtest.NewServer(t,
+			chatroom.WithAdmit(func(_ context.Context, j *chatroom.Join) error {
+				if j.Name == "refused" {
+					return curiousError{j.Server}
+				}
+				return nil
+			}),
+			chatroom.WithOnMessage(func(_ context.Context, m chatroom.Member, _ *chatroom.Message) error {
+				return curiousError{m.Room().Server()}
+			}))
+		require.ErrorAs(t, s.Refusal("refused"), new(curiousError))
+		s.Join("alice").Send("hello")
+		require.ErrorAs(t, s.WaitLeave("alice"), new(curiousError))
+		s.Join("bob").Member.Kick(curiousError{s.Server})
+		require.ErrorIs(t, s.WaitLeave("bob"), chatroom.ErrKicked)
+	})
+}
+
+// A curiousError asks the server for its figures whenever it is compared.
+type curiousError struct{ server *chatroom.Server }
+
+func (curiousError) Error() string { return "how many are there?" }
+
+func (e curiousError) Is(error) bool {
+	e.server.Stats()
+	return false
+}

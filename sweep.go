@@ -124,7 +124,7 @@ func (s *sweepRound) visitSome() {
 				s.unfinished.Store(true)
 			}
 		}
-		s.room.written.Add(uint64(written))
+		s.room.countWritten(written)
 	}
 }
 
