@@ -59,8 +59,8 @@
 // # Hosting
 //
 // A connection is in one room: "" unless a [WithAdmit] hook says otherwise. A room is
-// there while somebody is in it, has an order and a pace of its own, and is reached by a
-// [Room]. A [Member] speaks to one member and throws it out. Both are handles that may be
+// there while somebody is in it, "" always, has an order and a pace of its own, and is
+// reached by a [Room]. A [Member] speaks to one member and throws it out. Both are handles that may be
 // kept. The hooks of a connection run in this order:
 //
 //   - [WithAdmit] when the name has arrived: may change name and room, and refuses.

@@ -29,7 +29,8 @@ func WithAdmit(hook func(ctx context.Context, j *Join) error) ServerOption {
 // The hook runs on the member's own goroutine. Calls for one member are serialised;
 // calls for different members are concurrent. It may block, which delays only this
 // member's messages and its leaving. Its ctx ends when the server disconnects the
-// member, or when the server's end begins. It may call the server, even [Server.Close].
+// member, when the server's end begins, or soon after the hook has returned. It may call
+// the server, even [Server.Close].
 // It must call [Server.Shutdown] on another goroutine, because Shutdown waits for
 // hooks. If it panics, the stack is logged and the member is disconnected with
 // [ErrHookFailed].
@@ -50,9 +51,10 @@ func WithOnJoin(hook func(ctx context.Context, m Member)) ServerOption {
 // The hook runs once for each message, on the member's own goroutine. Calls for one
 // member come in the order of its messages, and each message is published before the
 // hook sees the next. Calls for different members are concurrent. It may block, which
-// delays only this member. Its ctx ends when the server disconnects the member, or when
-// the server's end begins. The hook must not keep msg or the Body that it is given. It
-// may call the server as a join hook may.
+// delays only this member; but a message that waits takes memory, and those of more than
+// 32 KiB share an amount that long messages of others need, too. Its ctx ends as that of
+// a join hook does. The hook must not keep msg or the Body that it is given. It may call
+// the server as a join hook may.
 func WithOnMessage(hook func(ctx context.Context, m Member, msg *Message) error) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		if hook != nil {

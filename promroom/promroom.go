@@ -150,7 +150,7 @@ func newRoomDescs(prefix string, labels ...string) *roomDescs {
 		messages:   d("messages_total", "Messages published, by members and the program."),
 		bytes:      d("message_bytes_total", "Bytes of the messages published, with names and headers."),
 		dropped:    d("messages_dropped_total", "Messages that message hooks dropped."),
-		deliveries: d("deliveries_total", "Messages published, each times the members that it is for."),
+		deliveries: d("deliveries_total", "Messages published, each times the members that it is for, and history to newcomers."),
 		written:    d("written_bytes_total", "Bytes written to the members' connections, with names and headers."),
 		backlog:    d("backlog_bytes", "Bytes by which the slowest member is behind now."),
 		holds:      d("holds_total", "Times that publishing had to wait for members to catch up."),

@@ -78,7 +78,7 @@ chatroom_connections 2
 # HELP chatroom_connections_accepted_total Connections accepted.
 # TYPE chatroom_connections_accepted_total counter
 chatroom_connections_accepted_total 4
-# HELP chatroom_deliveries_total Messages published, each times the members that it is for.
+# HELP chatroom_deliveries_total Messages published, each times the members that it is for, and history to newcomers.
 # TYPE chatroom_deliveries_total counter
 chatroom_deliveries_total 1
 # HELP chatroom_messages_dropped_total Messages that message hooks dropped.

@@ -39,7 +39,7 @@ goes and what is said, up to 1 MiB of which waits for a slow reader.
   -history N        who joins receives the last N messages of the room first
   -unique           nobody joins under a name that is taken in the room
   -max N            a room has N members at most
-  -greeting TEXT    what who joins is told, and nobody else
+  -greeting TEXT    what "host" tells who joins; no member has that name then
   -rate N[,BURST]   who sends more than N messages a second has to wait; BURST
                     (default 2N) may come at once
   -debug-addr ADDR  serve /metrics, /debug/vars and /debug/pprof/ there, by HTTP

@@ -21,12 +21,12 @@ var (
 
 	// errEarlyEnd is how a refused name looks, because the protocol has no
 	// answer to a name.
-	errEarlyEnd = errors.New("the server has closed the room at once; the name may be taken or refused")
+	errEarlyEnd = errors.New("the server has closed the room at once; it may have refused the name, or be full")
 
 	// errCutShort is how a server ends that has not read everything, errCutEarly
 	// if that may be how a refused name looks.
 	errCutShort = errors.New("the server hung up before it had taken everything")
-	errCutEarly = fmt.Errorf("%w; the name may be taken or refused", errCutShort)
+	errCutEarly = fmt.Errorf("%w; it may have refused the name, or be full", errCutShort)
 )
 
 // A front is how the user meets the room: a screen, or lines in and out. It
@@ -140,13 +140,15 @@ func unlessLeft(ctx context.Context, err error) error {
 
 // hear calls show with each message until the room ends or show returns false.
 // The error says why the room ended.
-func hear(conn *chatroom.Conn, notice func(text string), show func(m chatroom.Message) bool) error {
+func hear(conn *chatroom.Conn, link *link, notice func(text string), show func(m chatroom.Message) bool) error {
 	joined, any := time.Now(), false
 	for {
 		m, err := conn.Receive(context.Background())
 		switch {
 		case errors.Is(err, chatroom.ErrReconnected):
-			notice("connected again, some messages may be missing")
+			if link.cameBack() {
+				notice("connected again, some messages may be missing")
+			}
 			joined, any = time.Now(), false
 			continue
 		case err != nil:
@@ -173,6 +175,6 @@ func roomEnd(err error, in bool) error {
 	case in || errors.Is(err, net.ErrClosed):
 		return fmt.Errorf("the connection to the server broke: %w", err)
 	default:
-		return fmt.Errorf("the connection to the server broke at once; the name may be taken or refused: %w", err)
+		return fmt.Errorf("the connection to the server broke at once; it may have refused the name, or be full: %w", err)
 	}
 }

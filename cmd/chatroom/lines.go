@@ -210,7 +210,7 @@ func (l *lines) receive(conn *chatroom.Conn, out *output, received chan<- error,
 	defer close(silent)
 	var line []byte
 	first := sync.OnceFunc(func() { close(heard) })
-	received <- hear(conn, l.notice, func(m chatroom.Message) bool {
+	received <- hear(conn, l.link, l.notice, func(m chatroom.Message) bool {
 		first()
 		line = append(line[:0], l.paint.name(m.From, visibleName(m.From))...)
 		line = append(line, " > "...)

@@ -38,13 +38,15 @@ type link struct {
 	trip   time.Duration // how long it took to make
 	err    error         // of the latest dial
 	told   bool          // the user knows that there is no connection
+
+	shunned bool // no connection has lasted since the user was told so
 }
 
 // dial connects to the server, and may do so again. It ignores the network and
 // the address, which connect knows.
 func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	if l.isNews() {
-		l.notice("connection lost, connecting again")
+	if news := l.loss(); news != "" {
+		l.notice(news)
 	}
 	began := time.Now()
 	nc, err := l.connect(ctx)
@@ -62,14 +64,39 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return l.conn, nil
 }
 
-// isNews reports whether the user is to be told that the connection is lost,
-// once for each.
-func (l *link) isNews() bool {
+// loss returns what the user is to be told, if anything, before another dial: that the
+// connection is lost, once for each, and of connections that never lasted once for all.
+func (l *link) loss() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	news := l.conn != nil && !l.told
+	if l.conn == nil || l.told {
+		return ""
+	}
 	l.told = true
-	return news
+	if l.lastedLocked() {
+		l.shunned = false
+		return "connection lost, connecting again"
+	}
+	if l.shunned {
+		return ""
+	}
+	l.shunned = true
+	return "the server hung up at once, trying again"
+}
+
+// lastedLocked reports whether the latest connection was more than a name that the
+// server may have refused. l.mu must be held.
+func (l *link) lastedLocked() bool { return l.conn.heard.Load() || time.Since(l.madeAt) > verdict }
+
+// cameBack reports whether the connection before this one had lasted, so that the user
+// was told of its loss.
+func (l *link) cameBack() bool {
+	if l == nil {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.shunned
 }
 
 // dialError returns why the latest dial failed, if it did.
@@ -157,12 +184,16 @@ func (l *link) hangUp() {
 // A linkConn is a connection that remembers how it has ended.
 type linkConn struct {
 	net.Conn
+	heard atomic.Bool // something has come
 	ended atomic.Bool
 	reset atomic.Bool // the server has ended it, and not read everything
 }
 
 func (c *linkConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.heard.Store(true)
+	}
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.ended.Store(true)
 	}

@@ -98,8 +98,9 @@ func TestRefusedAgain(t *testing.T) {
 		l.link.connect = func(context.Context) (net.Conn, error) { return s.DialLink(64 << 10), nil }
 		conn, err := chatroom.Dial(t.Context(), "", "", "a", chatroom.WithDialer(l.link.dial), chatroom.WithReconnect(nil))
 		require.NoError(t, err)
-		assert.Contains(t, l.run(t.Context(), conn).Error(), "the name may be taken or refused")
-		assert.Equal(t, 4, strings.Count(said.String(), "connection lost"))
+		assert.Contains(t, l.run(t.Context(), conn).Error(), "it may have refused the name, or be full")
+		assert.Equal(t, 1, strings.Count(said.String(), "trying again"), "it is no connection that was lost, four times")
+		assert.NotContains(t, said.String(), "connect")
 	})
 }
 
@@ -111,9 +112,9 @@ func TestRoomEnd(t *testing.T) {
 		want string
 	}{
 		{io.EOF, true, "the server has closed the room"},
-		{io.EOF, false, "the server has closed the room at once; the name may be taken or refused"},
+		{io.EOF, false, "the server has closed the room at once; it may have refused the name, or be full"},
 		{reset, true, "the connection to the server broke: "},
-		{reset, false, "the connection to the server broke at once; the name may be taken or refused: "},
+		{reset, false, "the connection to the server broke at once; it may have refused the name, or be full: "},
 	} {
 		err := roomEnd(tt.err, tt.in)
 		if tt.err == io.EOF {
@@ -132,6 +133,11 @@ func TestReconnect(t *testing.T) {
 	server, addr := startServer(t, "unix:"+path)
 	r := startRun(t, "join", "-reconnect", "-name", "a", addr)
 	server.stderr.await("name=a")
+	early, err := chatroom.Dial(t.Context(), "unix", path, "early")
+	require.NoError(t, err)
+	require.NoError(t, early.Send(t.Context(), []byte("hi")))
+	r.stdout.await("early > hi") // or it would seem that the name was refused
+	require.NoError(t, early.Close())
 	server.leave()
 	assert.Equal(t, 0, server.wait())
 	r.stderr.await("chatroom: connection lost, connecting again")
@@ -218,4 +224,12 @@ func TestCutShort(t *testing.T) {
 			})
 		})
 	}
+}
+
+// With a greeting, nobody has the name of who greets.
+func TestGreetersName(t *testing.T) {
+	_, addr := startServer(t, "unix:"+socketPath(t), "-greeting", "hello")
+	status, _, stderr := runToEnd(t, "hi\n", "join", "-name", "Host", addr)
+	assert.Equal(t, 1, status)
+	assert.Contains(t, stderr, "it may have refused the name, or be full")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"strings"
 
 	"example.com/chatroom"
 )
@@ -34,11 +35,19 @@ func (f *roomFlags) register(fs *flag.FlagSet) {
 func (f *roomFlags) check() error {
 	switch {
 	case f.history < 0:
-		return fmt.Errorf("-history %d: less than none", f.history)
+		return fmt.Errorf("-history %d: want 0, for none, or more", f.history)
 	case f.most < 0:
-		return fmt.Errorf("-max %d: less than none", f.most)
+		return fmt.Errorf("-max %d: want 0, for no limit, or more", f.most)
 	case len(f.greeting) > maxLine:
 		return fmt.Errorf("-greeting: %w", errLineTooLong)
+	}
+	return nil
+}
+
+// reserveHost is an admit hook. It lets nobody in by the name of who greets.
+func reserveHost(_ context.Context, j *chatroom.Join) error {
+	if strings.EqualFold(j.Name, hostName) {
+		return fmt.Errorf("%w: %q greets", chatroom.ErrNameRejected, hostName)
 	}
 	return nil
 }
@@ -56,7 +65,7 @@ func (f *roomFlags) options() []chatroom.ServerOption {
 		opts = append(opts, chatroom.WithUniqueNames())
 	}
 	if f.greeting != "" {
-		opts = append(opts, chatroom.WithOnJoin(func(ctx context.Context, m chatroom.Member) {
+		opts = append(opts, chatroom.WithAdmit(reserveHost), chatroom.WithOnJoin(func(ctx context.Context, m chatroom.Member) {
 			_ = m.Send(ctx, hostName, []byte(f.greeting)) // it fails only for who has left already
 		}))
 	}

@@ -207,7 +207,7 @@ func (s *screen) send(conn *chatroom.Conn, typed <-chan string, left chan<- stru
 // own, which ends with conn.
 func (s *screen) receive(conn *chatroom.Conn, ended chan<- error) {
 	defer s.restoreOnPanic()
-	ended <- hear(conn, s.notice, func(m chatroom.Message) bool {
+	ended <- hear(conn, s.link, s.notice, func(m chatroom.Message) bool {
 		s.showMessage(m)
 		return true
 	})
