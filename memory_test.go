@@ -167,7 +167,7 @@ func TestMemoryOfARoomWithoutASweep(t *testing.T) {
 				require.NoError(t, err)
 				t.Cleanup(func() { _ = c.Close() })
 				go func() {
-					for range c.Messages(ctx) { //nolint:revive // it only has to read
+					for range c.Messages(ctx) {
 					}
 				}()
 				waitForMembers(t, s, 1)
