@@ -157,6 +157,11 @@ func (s *Server) isClosing() bool {
 // hooks have the values of ctx.
 //
 // The deadlines of nc must work: the server's timeouts and its graceful end use them.
+//
+// Two methods of nc are optional. If it has a Room() string, that is [Join.Room] before
+// the admit hooks run. If it has a SetCloseReason(reason error), the server calls that
+// before it ends the connection, with CloseWrite or Close, so that nc can tell its peer
+// why. This may happen more than once, and the last call counts.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	sess, err := s.register(nc, false)
 	if err != nil {

@@ -23,7 +23,7 @@ var ErrDrop = errors.New("chatroom: message dropped")
 // hook owns it until it returns.
 type Join struct {
 	Name   string   // as it was sent; the hook may change it
-	Room   string   // the room to join, "" unless a hook changes it
+	Room   string   // the room to join, "" unless Conn has asked for another (see Server.ServeConn); the hook may change it
 	Value  any      // what [Member.Value] will be; nil unless a hook sets it
 	Conn   net.Conn // as it was accepted. A hook must not read from it, and may write frames before it refuses
 	Server *Server  // that is asked

@@ -229,6 +229,9 @@ func (s *session) handshake(deadline time.Time) error {
 		return err
 	}
 	join := Join{Name: string(name), Conn: s.nc, Server: s.srv}
+	if c, ok := s.nc.(interface{ Room() string }); ok {
+		join.Room = c.Room()
+	}
 	if err := s.runAdmitHooks(&join, deadline); err != nil {
 		return err
 	}

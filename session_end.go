@@ -24,6 +24,7 @@ func (s *session) refuse(err error) error {
 	reason, ended := s.reasonOr(err)
 	s.srv.countRefusal(reason, s.byHook && !ended) // before the peer can see that it is refused
 	if s.byHook {                                  // it may have written to the peer
+		s.tellReason(err)
 		s.conn.Goodbye()
 	}
 	err = s.finish(err)
@@ -37,6 +38,7 @@ func (s *session) writeRest() {
 	s.room.kick(&s.seat) // which Kick may not have come to
 	if s.room.awaitWritten(&s.seat, s.until.Load(), s) && !s.hasWriteFailed() {
 		s.leaveRoom() // or the log would be kept for it
+		s.tellReason(nil)
 		s.conn.Goodbye()
 	}
 }
@@ -51,6 +53,7 @@ func (s *session) drain() {
 	}
 	upTo := min(s.room.logEnd(), s.until.Load()) // it may have been kicked meanwhile
 	if s.room.awaitWritten(&s.seat, upTo, s) && !s.hasWriteFailed() {
+		s.tellReason(ErrServerClosed)
 		s.conn.Goodbye()
 	}
 }
@@ -119,11 +122,21 @@ func (s *session) reasonOr(err error) (reason error, ended bool) {
 // closeConn runs on a goroutine of its own.
 func (s *session) closeConn() {
 	s.leaveRoom() // first, since a peer that sees the end must not be listed
+	s.tellReason(nil)
 	reason, _ := s.reasonOr(nil)
 	if errors.Is(reason, ErrSlowConsumer) {
 		s.conn.Abandon()
 	} else {
 		s.conn.Close()
+	}
+}
+
+// tellReason tells the connection why this end is about to hang up, if it can pass that
+// on. If there is no reason yet, it is err.
+func (s *session) tellReason(err error) {
+	if c, ok := s.nc.(interface{ SetCloseReason(reason error) }); ok {
+		reason, _ := s.reasonOr(err)
+		c.SetCloseReason(reason)
 	}
 }
 
