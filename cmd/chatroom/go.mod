@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	example.com/chatroom v0.0.0
 	example.com/chatroom/promroom v0.0.0
+	example.com/chatroom/wsroom v0.0.0
 	github.com/clipperhouse/displaywidth v0.11.0
 	github.com/prometheus/client_golang v1.24.1
 	github.com/stretchr/testify v1.12.1
@@ -18,6 +19,9 @@ require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/clipperhouse/uax29/v2 v2.7.0 // indirect
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/gobwas/pool v0.2.1 // indirect
+	github.com/gobwas/ws v1.4.0 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/prometheus/client_model v0.6.2 // indirect
 	github.com/prometheus/common v0.70.1 // indirect
@@ -29,4 +33,5 @@ require (
 replace (
 	example.com/chatroom => ../..
 	example.com/chatroom/promroom => ../../promroom
+	example.com/chatroom/wsroom => ../../wsroom
 )

@@ -15,8 +15,8 @@ Without a command, chatroom hosts a room and joins it from this terminal.
   -addr ADDR   where to host (default 127.0.0.1:4321, this machine alone): a
                HOST:PORT, unix:PATH or tls:HOST:PORT. An empty HOST is every
                interface of this machine
-  -cert FILE   with a tls: address, the certificate chain, in PEM
-  -key FILE    with a tls: address, the certificate's private key, in PEM
+  -web ADDR    let browsers join at ADDR, too, and print what to open
+  -cert FILE, -key FILE   with a tls: address, certificate chain and key, in PEM
   -follow      not on a terminal: stay after the end of the input
   -version     print the version
 
@@ -30,10 +30,10 @@ command line.
 `,
 	"serve": `Usage: chatroom serve [-addr ADDR]... [FLAG]...
 
-Hosts a room until interrupted. The standard error gets a log of who comes and
-goes and what is said, up to 1 MiB of which waits for a slow reader.
+Hosts a room until interrupted. The standard error gets a log of what happens.
 
   -addr ADDR        where to listen (default 127.0.0.1:4321); any number of them
+  -web ADDR         let browsers join there, at /ws, or with -rooms at /ws/ROOM
   -cert FILE, -key FILE   for tls: addresses, certificate chain and key, in PEM
   -rooms            who joins as NAME@ROOM is NAME in that room
   -history N        who joins receives the last N messages of the room first

@@ -33,7 +33,7 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	if *name, err = userName(fs, *name); err != nil {
 		return err
 	}
-	ls, err := where.listen(ctx)
+	ls, web, err := where.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,9 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 		for _, l := range ls {
 			_ = l.Close() // nobody has been let in
 		}
+		if web != nil {
+			_ = web.Close()
+		}
 		return unlessLeft(ctx, err)
 	}
 
@@ -74,6 +77,11 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	var greeting []string
 	for _, l := range ls {
 		greeting = append(greeting, fmt.Sprintf("%s is open at %v", what, l.Addr()))
+	}
+	site := where.web.serve(web, srv, room.given, logger)
+	if site != nil {
+		defer site.stop()
+		greeting = append(greeting, fmt.Sprintf("%s is open to browsers at %s", what, site.url))
 	}
 	ended := serveAll(srv, ls)
 	logged := make(chan struct{})

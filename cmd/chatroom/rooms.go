@@ -36,9 +36,12 @@ func checkRoom(room string) error {
 	return chatroom.CheckName(room)
 }
 
-// admitToRoom is an admit hook. It lets a client choose its room.
+// admitToRoom is an admit hook. It lets a client choose its room. That of a browser may
+// have been chosen by its path.
 func admitToRoom(_ context.Context, j *chatroom.Join) error {
-	j.Name, j.Room = splitName(j.Name)
+	if strings.Contains(j.Name, "@") {
+		j.Name, j.Room = splitName(j.Name)
+	}
 	if err := checkRoom(j.Room); err != nil {
 		return fmt.Errorf("%w: room %q: %w", chatroom.ErrNameRejected, j.Room, err)
 	}

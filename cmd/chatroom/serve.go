@@ -22,6 +22,7 @@ const shutdownTimeout = 10 * time.Second
 type listenFlags struct {
 	addr      []string
 	cert, key string
+	web       webFlag
 
 	addrs []address // set by check
 }
@@ -33,6 +34,7 @@ func (f *listenFlags) register(fs *flag.FlagSet) {
 	})
 	fs.StringVar(&f.cert, "cert", "", "")
 	fs.StringVar(&f.key, "key", "", "")
+	f.web.register(fs)
 }
 
 // check parses the addresses, or the default one, and checks that the flags go
@@ -59,6 +61,9 @@ func (f *listenFlags) check() error {
 }
 
 func (f *listenFlags) needTLS() bool {
+	if f.web.addr != nil && f.web.addr.tls {
+		return true
+	}
 	for _, a := range f.addrs {
 		if a.tls {
 			return true
@@ -67,14 +72,18 @@ func (f *listenFlags) needTLS() bool {
 	return false
 }
 
-// listen listens on all the addresses, or on none. It gives up when ctx ends.
-func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, err error) {
+// listen listens on all the addresses, or on none. The listener for browsers may be nil.
+// It gives up when ctx ends.
+func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, web net.Listener, err error) {
 	var config *tls.Config
 	if f.needTLS() {
 		load := func() (*tls.Config, error) { return serverTLS(f.cert, f.key) }
 		if config, err = orLeave(ctx, load); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+	}
+	if web, err = f.web.listen(ctx, config); err != nil {
+		return nil, nil, err
 	}
 	for _, a := range f.addrs {
 		l, err := a.listen(ctx, config)
@@ -82,14 +91,17 @@ func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, err error)
 			for _, l := range ls {
 				_ = l.Close() // nobody has connected
 			}
+			if web != nil {
+				_ = web.Close()
+			}
 			if errors.Is(err, errAddrInUse) {
 				err = a.explainInUse()
 			}
-			return nil, unlessLeft(ctx, err)
+			return nil, nil, unlessLeft(ctx, err)
 		}
 		ls = append(ls, l)
 	}
-	return ls, nil
+	return ls, web, nil
 }
 
 // serve hosts a room until ctx ends. Then it sends out what the members are
@@ -112,7 +124,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	ls, err := where.listen(ctx)
+	ls, web, err := where.listen(ctx)
 	if err != nil {
 		if debug != nil {
 			_ = debug.Close() // nobody has connected
@@ -127,6 +139,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 	srv := chatroom.NewServer(append(rooms.options(), chatroom.WithLogger(logger))...)
 	ended := serveAll(srv, ls)
 	defer serveDebug(debug, srv, logger)()
+	defer where.web.serve(web, srv, rooms.rooms, logger).stop()
 
 	select {
 	case err = <-ended:
