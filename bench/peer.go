@@ -55,6 +55,7 @@ var peers []*peer
 func init() {
 	peers = []*peer{
 		chatroomPeer,
+		wsroomPeer,
 		floorPeer,
 		natsPeer,
 		gorillaPeer,

@@ -29,7 +29,7 @@ func serveChatroom(rooms int) ([]string, error) {
 
 // newChatroomWire is shared by all servers that speak the tutorials' protocol.
 func newChatroomWire(member int) wire {
-	name := chatroom.AppendFrame(nil, fmt.Appendf(nil, "m%05d", member))
+	name := chatroom.AppendFrame(nil, memberName(member))
 	overhead := len(name) + len(chatroom.AppendFrame(nil, nil))
 	return wire{
 		enter: func(nc *socket) error {
@@ -41,3 +41,5 @@ func newChatroomWire(member int) wire {
 		stampAt:  overhead,
 	}
 }
+
+func memberName(member int) []byte { return fmt.Appendf(nil, "m%05d", member) }
