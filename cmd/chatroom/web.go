@@ -13,6 +13,7 @@ import (
 
 	"example.com/chatroom"
 	"example.com/chatroom/wsroom"
+	"example.com/chatroom/wsroom/web"
 )
 
 // A webFlag is the flag that says where browsers join.
@@ -95,9 +96,10 @@ func webURL(addr net.Addr, where *address) string {
 	return scheme + "://" + host + "/"
 }
 
-// webHandler has the socket at /ws and, with rooms, at /ws/ROOM.
+// webHandler has the page at / and the socket at /ws and, with rooms, at /ws/ROOM.
 func webHandler(srv *chatroom.Server, rooms bool) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("/", web.Handler())
 	mux.Handle("/ws", wsroom.Handler(srv))
 	if rooms {
 		mux.Handle("/ws/{room}", wsroom.Handler(srv, wsroom.WithRoom(func(r *http.Request) (string, error) {

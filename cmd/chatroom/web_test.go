@@ -34,7 +34,10 @@ func TestWeb(t *testing.T) {
 		require.NoError(t, ann.Close())
 		require.NoError(t, ben.Close())
 	}
-	status, _ := get(t, url+"ws/%40")
+	status, page := get(t, url)
+	assert.Equal(t, http.StatusOK, status)
+	assert.Contains(t, page, "<!doctype html>")
+	status, _ = get(t, url+"ws/%40")
 	assert.Equal(t, http.StatusNotFound, status)
 
 	server.leave()

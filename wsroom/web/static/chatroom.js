@@ -1,5 +1,4 @@
-// chatroom.js joins a chat room over WebSocket. It needs nothing else, in browsers
-// and wherever else there is a WebSocket, and no build step:
+// chatroom.js joins a chat room over WebSocket. It needs nothing else, and no build step:
 //
 //     import { join } from "./chatroom.js";
 //
@@ -12,31 +11,22 @@
 //     room.send("hello"); // true if the browser has taken it
 //     room.leave();
 //
-// The wire: binary messages carry a stream of frames, which may be cut anywhere. A
-// frame is a header of ten ASCII bytes, the length of the payload in bytes in decimal,
-// padded with spaces, and then the payload. The first frame to the server is the name,
-// and each further one is a message. The server sends two frames for each message: the
-// name of its sender, and the message. Nobody receives a message of their own.
-
-const headerLength = 10;
+// The wire: binary messages carry a stream of frames, which may be cut anywhere. A frame is a header
+// of ten ASCII bytes, the length of the payload in bytes in decimal, padded with spaces, and then the
+// payload. The first frame to the server is the name, and each further one is a message. The server
+// sends two frames for each message: the name of its sender, and the message itself.
 
 /** How many bytes a name or a message may have, unless an option says otherwise. */
 export const defaultMaxMessage = 1 << 20;
 
-/** How many bytes may wait in the browser before send refuses more. */
-const maxWaiting = 16 << 20;
+const headerLength = 10;
+const maxWaiting = 16 << 20; // bytes in the browser with which send refuses more
+const shortLife = 1000; // milliseconds; the end of a connection that lasts longer counts as the first
 
-/** How many milliseconds a connection has to last before its end counts as the first. */
-const shortLife = 1000;
-
-/**
- * The close codes after which connecting again can help. All others are the server's
- * decision, such as 1008 for a refusal or a kick.
- */
+/** The close codes after which connecting again can help. All others are decisions, as 1008 is: refused or kicked. */
 const temporary = new Set([1001, 1005, 1006, 1011, 1012, 1013, 1014, 1015]);
 
-/** The close code with which this end leaves when the server breaks the protocol. */
-export const protocolErrorCode = 4002;
+const protocolErrorCode = 4002; // with which this end leaves when the server breaks the protocol
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // a BOM is a character like any other
@@ -44,10 +34,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // a BOM is a cha
 /** What the other end sent is not the protocol. */
 export class ProtocolError extends Error {}
 
-/**
- * Returns payload, as UTF-8 if it is a string, as one frame.
- * @param {string | Uint8Array} payload
- */
+/** Returns payload, bytes or a string, which becomes UTF-8, as one frame. */
 export function encodeFrame(payload) {
   const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
   const header = String(bytes.length).padEnd(headerLength);
@@ -93,20 +80,15 @@ export class FrameReader {
 
   /**
    * @param {number} limit the longest payload in bytes
-   * @param {(payload: Uint8Array) => void} onFrame is called with each payload, which
-   *   may be a part of the chunk that was written
+   * @param {(payload: Uint8Array) => void} onFrame gets each payload, maybe as a part of
+   *   the chunk that was written; it must not throw
    */
   constructor(limit, onFrame) {
     this.#limit = limit;
     this.#onFrame = onFrame;
   }
 
-  /**
-   * Reads further bytes. It throws a ProtocolError at a bad header, after all the
-   * frames before it, and again whenever it is called later.
-   * onFrame must not throw.
-   * @param {Uint8Array} chunk
-   */
+  /** Reads further bytes. It throws a ProtocolError at a bad header, and ever after. */
   write(chunk) {
     if (this.#failed) {
       throw this.#failed;
@@ -128,9 +110,9 @@ export class FrameReader {
         return;
       }
       const need = this.#want || headerLength;
-      const taken = chunk.subarray(0, need - this.#have);
-      this.#keep(taken);
-      chunk = chunk.subarray(taken.length);
+      const missing = need - this.#have;
+      this.#keep(chunk.subarray(0, missing));
+      chunk = chunk.subarray(missing);
       if (this.#have < need) {
         return;
       }
@@ -140,9 +122,7 @@ export class FrameReader {
       if (this.#have === this.#want) {
         const payload = this.#buffer.slice(headerLength, this.#want);
         this.#have = this.#want = 0;
-        if (this.#buffer.length > 64 << 10) {
-          this.#buffer = new Uint8Array(256);
-        }
+        this.#buffer = this.#buffer.length > 64 << 10 ? new Uint8Array(256) : this.#buffer;
         this.#onFrame(payload);
       }
     }
@@ -163,25 +143,20 @@ export class FrameReader {
   }
 
   #keep(bytes) {
-    const have = this.#have + bytes.length;
-    if (have > this.#buffer.length) {
-      const larger = new Uint8Array(Math.max(have, 2 * this.#buffer.length));
-      larger.set(this.#buffer.subarray(0, this.#have));
-      this.#buffer = larger;
+    const kept = this.#buffer;
+    if (this.#have + bytes.length > kept.length) {
+      this.#buffer = new Uint8Array(Math.max(this.#have + bytes.length, 2 * kept.length));
+      this.#buffer.set(kept.subarray(0, this.#have));
     }
     this.#buffer.set(bytes, this.#have);
-    this.#have = have;
+    this.#have += bytes.length;
   }
 }
 
 /**
- * The default for when to connect again: after a random time below half a second at
- * first, and below twice as long after each further failure, up to 30 s, so that the
- * members of a restarted server do not all come back at the same moment. It gives up
- * when the server has closed the connection for good.
- * @param {number} attempt counted from 1
- * @param {{code: number}} end how the last connection or attempt ended
- * @returns {number | null} milliseconds to wait, or null to give up
+ * The default for when to connect again: after a random time below half a second at first, and below
+ * twice as long after each further failure, up to 30 s, so that the members of a restarted server do
+ * not all come back at the same moment. It gives up when the server has closed the connection for good.
  */
 export function backOff(attempt, end) {
   if (!temporary.has(end.code)) {
@@ -197,15 +172,13 @@ export function backOff(attempt, end) {
  * @property {Uint8Array} body the text's bytes, which need not be UTF-8; copy them to keep them
  *
  * @typedef {object} State
- * @property {"connecting" | "joined" | "waiting" | "left"} phase what the room does:
- *   it connects; the name is sent, which the protocol does not answer; it waits before
- *   it connects again; it has left for good, until rejoin is called
+ * @property {"connecting" | "joined" | "waiting" | "left"} phase it connects; the name is sent, which
+ *   the protocol does not answer; it waits to connect again; it has left, until rejoin is called
  * @property {number} code the close code of the last connection, 0 before
  * @property {string} reason the server's reason for it, "" if it gave none
  * @property {number} attempt how many attempts to connect again there were in a row
  * @property {number} wait milliseconds until the next one, in phase "waiting"
- * @property {number} unsent how many of the last messages of that connection the
- *   browser had not sent when it ended; they are not sent again
+ * @property {number} unsent how many of its last messages the browser had not sent; they are lost
  */
 
 /** A place in a room, over one connection after another. Make one with join. */
@@ -227,10 +200,9 @@ class Room {
   get state() { return this.#state; }
 
   /**
-   * Sends one message to everyone else in the room. Returns false, and sends nothing,
-   * while there is no connection or 16 MiB wait to be sent; true says that the browser
-   * has taken the message. Throws a RangeError if it is longer than maxMessage.
-   * @param {string | Uint8Array} body
+   * Sends one message, a string or bytes, to everyone else in the room. Returns false, and
+   * sends nothing, while there is no connection or 16 MiB wait to be sent; true says that
+   * the browser has taken it. Throws a RangeError if it is longer than maxMessage.
    */
   send(body) {
     const frame = encodeFrame(body);
@@ -274,13 +246,14 @@ class Room {
     let from = null; // the name that came, while its message has not
     const reader = new FrameReader(maxMessage, (payload) => {
       if (this.#socket !== socket) {
-        return; // onMessage has left
+        return; // it has left
       }
+      const text = decoder.decode(payload);
       if (from === null) {
-        from = decoder.decode(payload);
+        from = text;
         return;
       }
-      const message = { from, text: decoder.decode(payload), body: payload };
+      const message = { from, text, body: payload };
       from = null;
       try {
         this.#options.onMessage(message);
@@ -296,9 +269,6 @@ class Room {
       }
     };
     socket.onmessage = ({ data }) => {
-      if (this.#socket !== socket) {
-        return;
-      }
       try {
         if (typeof data === "string") {
           throw new ProtocolError("a text message, binary ones are wanted");
@@ -328,10 +298,10 @@ class Room {
     const wait = this.#options.reconnect(attempt, { code, reason });
     if (wait === null) {
       this.#set({ phase: "left", code, reason, attempt: 0, wait: 0, unsent });
-      return;
+    } else {
+      this.#timer = setTimeout(() => this.#connect(), wait);
+      this.#set({ phase: "waiting", code, reason, attempt, wait, unsent });
     }
-    this.#timer = setTimeout(() => this.#connect(), wait);
-    this.#set({ phase: "waiting", code, reason, attempt, wait, unsent });
   }
 
   #write(frame) {
@@ -339,7 +309,7 @@ class Room {
     this.#written += frame.length;
   }
 
-  /** Forgets the messages of which the browser has passed on the last byte. */
+  // Forgets the messages of which the browser has passed on the last byte.
   #dropSent(socket = this.#socket) {
     const sent = this.#written - socket.bufferedAmount;
     const first = this.#waiting.findIndex((end) => end > sent);
