@@ -72,7 +72,7 @@ func (l *lines) run(ctx context.Context, conn *chatroom.Conn, _ ...string) error
 			}
 			return cmp.Or(err, l.leave(ctx, conn, heard, ended))
 		case err := <-ended:
-			if following && errors.Is(err, errRoomClosed) {
+			if following && errors.Is(err, errRoomClosed) || ctx.Err() != nil { // left, and did not wait for the goodbye
 				return nil
 			}
 			return err

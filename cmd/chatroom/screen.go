@@ -112,6 +112,9 @@ func (s *screen) converse(ctx context.Context, conn *chatroom.Conn) error {
 	select {
 	case <-quit:
 	case err := <-ended:
+		if ctx.Err() != nil {
+			return nil // left, and did not wait for the goodbye
+		}
 		return err
 	case <-ctx.Done():
 		return nil
