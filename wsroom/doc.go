@@ -7,6 +7,9 @@
 //	http.Handle("/ws", wsroom.Handler(room))
 //	log.Fatal(http.ListenAndServe(":8080", nil))
 //
+// The page also asks for a room by its name, at /ws/NAME. For that, mount a second handler at
+// /ws/{room}, with [WithRoom]; docs/web.md has it.
+//
 // # What a member is
 //
 // The stream of the room's frames goes through binary messages, cut anywhere: one message of the
