@@ -250,7 +250,12 @@ func TestOutputFails(t *testing.T) {
 		}()
 		server.stderr.await("name=a")
 		runToEnd(t, "hello\n", "join", addr, "-name", "b")
-		assert.Equal(t, 1, <-status)
+		select {
+		case got := <-status:
+			assert.Equal(t, 1, got)
+		case <-time.After(patience):
+			require.Fail(t, "the command does not end")
+		}
 		assert.Equal(t, tt.stderr, stderr.String())
 		require.NoError(t, stdin.Close())
 	}
@@ -321,8 +326,7 @@ func TestHost(t *testing.T) {
 	host.say("hello a\nlast")
 	require.NoError(t, host.stdin.Close())
 	for _, want := range []string{"hello a", "last"} {
-		m, err := conn.Receive(t.Context())
-		require.NoError(t, err)
+		m := receive(t, conn)
 		assert.Equal(t, "host > "+want, m.From+" > "+string(m.Body))
 	}
 	_, err := conn.Receive(t.Context())

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -14,6 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"example.com/chatroom"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -74,6 +77,7 @@ func (r *testRun) wait() int {
 // say writes to the standard input.
 func (r *testRun) say(text string) {
 	r.t.Helper()
+	defer time.AfterFunc(patience, func() { _ = r.stdin.CloseWithError(errors.New("nobody reads the input")) }).Stop()
 	_, err := io.WriteString(r.stdin, text)
 	require.NoError(r.t, err)
 }
@@ -92,6 +96,16 @@ func runToEnd(t testing.TB, input string, args ...string) (status int, stdout, s
 // patience is how long a test waits for what is wanted before it fails and
 // tells what came instead.
 const patience = 20 * time.Second
+
+// receive returns the next message.
+func receive(t testing.TB, conn *chatroom.Conn) chatroom.Message {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	m, err := conn.Receive(ctx)
+	require.NoError(t, err)
+	return m
+}
 
 // A watched is a buffer that can be waited for, and can be stuck.
 type watched struct {

@@ -21,16 +21,16 @@ func TestWeb(t *testing.T) {
 	require.Regexp(t, `^http://127\.0\.0\.1:\d+/$`, url)
 	dialer := chatroom.WithDialer(new(wsroom.Dialer).DialContext)
 	for room, path := range map[string]string{"": "ws", "lobby": "ws/lobby"} {
-		ann, err := chatroom.Dial(t.Context(), "", "ws"+strings.TrimPrefix(url, "http")+path, "ann", dialer)
+		here, there := "ann"+room, "ben"+room // each is awaited in the log by its name
+		ann, err := chatroom.Dial(t.Context(), "", "ws"+strings.TrimPrefix(url, "http")+path, here, dialer)
 		require.NoError(t, err)
-		server.stderr.await("msg=joined")
-		ben, err := chatroom.Dial(t.Context(), "tcp", addr, nameInRoom("ben", room))
+		server.stderr.await("name=" + here + " ")
+		ben, err := chatroom.Dial(t.Context(), "tcp", addr, nameInRoom(there, room))
 		require.NoError(t, err)
-		server.stderr.await("name=ben")
+		server.stderr.await("name=" + there + " ")
 		require.NoError(t, ann.Send(t.Context(), []byte("hello from "+path)))
-		m, err := ben.Receive(t.Context())
-		require.NoError(t, err)
-		assert.Equal(t, chatroom.Message{From: "ann", Body: []byte("hello from " + path)}, m)
+		m := receive(t, ben)
+		assert.Equal(t, chatroom.Message{From: here, Body: []byte("hello from " + path)}, m)
 		require.NoError(t, ann.Close())
 		require.NoError(t, ben.Close())
 	}
