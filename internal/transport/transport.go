@@ -1,7 +1,7 @@
 // Package transport is what a server's connection can do, as three kinds behind
 // one interface:
 //
-//   - polled: a TCP or Unix socket of the system's. It is written to without
+//   - polled: a TCP or Unix socket of the system's, or frames on top of one. It is written to without
 //     waiting, read when there is something to read, and holds a bounded number of
 //     bytes that are not sent.
 //   - layered: on top of another connection, as TLS is. It takes records, a write
@@ -128,12 +128,42 @@ type Pollable interface {
 	SetLinger(sec int) error
 }
 
+// A Framed is a connection that puts the stream into frames on top of another connection,
+// which Below returns, as WebSocket does. If that is a socket of the system's, the
+// connection can be polled.
+type Framed interface {
+	net.Conn
+	Below() net.Conn
+
+	// BeginRead and EndRead enclose reads. BeginRead waits until nobody else reads.
+	BeginRead()
+	EndRead()
+
+	// ReadFrames calls read until it has read some of the stream into p, or read fails,
+	// whose error it then returns.
+	ReadFrames(p []byte, read func(p []byte) (int, error)) (int, error)
+
+	// ReadError returns what an error of the connection below means for who reads the
+	// stream.
+	ReadError(err error) error
+
+	// WriteFrames calls write with some of runs and what frames them, and returns how much
+	// of runs was written. If somebody else is writing it writes nothing, unless waits is
+	// set.
+	WriteFrames(runs [][]byte, waits bool, write func(runs [][]byte) (int, error)) (int, error)
+}
+
 // New returns nc as a Conn, and bounds what a socket holds unsent. Of an nc that it
 // does not know it calls no method but NetConn. The write timeout is how long the
 // peer may take nothing at all; zero is no limit.
 func New(nc net.Conn, writeTimeout time.Duration) Conn {
 	if c := newSocket(nc, writeTimeout); c != nil {
 		return c
+	}
+	if f, ok := nc.(Framed); ok {
+		if c := newFramed(f, writeTimeout); c != nil {
+			return c
+		}
 	}
 	switch nc := nc.(type) {
 	case Pollable:

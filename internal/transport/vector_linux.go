@@ -24,7 +24,7 @@ func readFD(fd uintptr, p []byte) (int, syscall.Errno) {
 
 // A vector is what a write of several runs needs.
 type vector struct {
-	iov [MaxRuns]syscall.Iovec
+	iov [MaxRuns + 1]syscall.Iovec // one for the header of a frame
 	msg syscall.Msghdr
 }
 
