@@ -37,6 +37,7 @@ func TestPage(t *testing.T) {
 		"narrow":       testNarrow,
 		"keyboard":     testKeyboard,
 		"axe":          testAccessibility,
+		"proxies":      testProxies,
 		"screenshots":  testScreenshots,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })

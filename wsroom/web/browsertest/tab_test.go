@@ -32,7 +32,8 @@ func newBrowser(t *testing.T) *browser {
 		if err != nil {
 			continue
 		}
-		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
+		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+			chromedp.IgnoreCertErrors) // those of the proxies are their own
 		ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 		t.Cleanup(cancel)
 		ctx, cancel = chromedp.NewContext(ctx)
