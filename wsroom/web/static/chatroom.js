@@ -8,7 +8,7 @@
 //       onMessage: ({ from, text }) => console.log(`${from} > ${text}`),
 //       onState: ({ phase, reason }) => console.log(phase, reason),
 //     });
-//     room.send("hello"); // true if the browser has taken it
+//     room.send("hello"); // false while there is no connection
 //     room.leave();
 //
 // The wire: binary messages carry a stream of frames, which may be cut anywhere. A frame is a header
