@@ -1,13 +1,8 @@
 package browsertest
 
 import (
-	"bufio"
-	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -38,6 +33,7 @@ func TestPage(t *testing.T) {
 		"keyboard":     testKeyboard,
 		"axe":          testAccessibility,
 		"proxies":      testProxies,
+		"program":      testProgram,
 		"screenshots":  testScreenshots,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })
@@ -67,18 +63,18 @@ func testConversation(t *testing.T, b *browser) {
 	alice.wantLast("alice", "hello <everyone>")
 	bob.wantLast("alice", "hello <everyone>")
 	assert.Equal(t, "alice > hello <everyone>", r.receive(carol))
-	assert.Equal(t, "alice > hello <everyone>", pyt.line())
+	assert.Equal(t, "alice > hello <everyone>", pyt.line(""))
 
 	bob.say("grüß dich, 世界 👋")
 	alice.wantLast("Bøb 🦀", "grüß dich, 世界 👋")
 	assert.Equal(t, "Bøb 🦀 > grüß dich, 世界 👋", r.receive(carol))
-	assert.Equal(t, "Bøb 🦀 > grüß dich, 世界 👋", pyt.line())
+	assert.Equal(t, "Bøb 🦀 > grüß dich, 世界 👋", pyt.line(""))
 
 	require.NoError(t, carol.Send(t.Context(), []byte("two\nlines")))
 	alice.wantLast("carol", "two\nlines")
 	bob.wantLast("carol", "two\nlines")
-	assert.Equal(t, "carol > two", pyt.line())
-	assert.Equal(t, "lines", pyt.line())
+	assert.Equal(t, "carol > two", pyt.line(""))
+	assert.Equal(t, "lines", pyt.line(""))
 
 	pyt.say("so says Python")
 	alice.wantLast("Jürgen", "so says Python")
@@ -90,46 +86,14 @@ func testConversation(t *testing.T, b *browser) {
 		eval[string](bob, `getComputedStyle(document.querySelector(".mine .name")).color`), "a name's colour")
 }
 
-// A pythonClient is the tutorials' client.
-type pythonClient struct {
-	t     testing.TB
-	in    io.Writer
-	lines *bufio.Scanner
-}
-
-func newPython(t testing.TB, r *testRoom, name string) *pythonClient {
+// newPython joins with the tutorials' client.
+func newPython(t testing.TB, r *testRoom, name string) *process {
 	t.Helper()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("python3 is not installed")
-	}
 	host, port, err := net.SplitHostPort(r.tcp.Addr().String())
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	cmd := exec.CommandContext(ctx, python, "../../../testdata/client.py", host, port, name)
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait()
-	})
+	p := startPython(t, host, port, name)
 	r.waitJoined(1)
-	return &pythonClient{t, in, bufio.NewScanner(out)}
-}
-
-func (p *pythonClient) say(text string) {
-	p.t.Helper()
-	_, err := fmt.Fprintln(p.in, text)
-	require.NoError(p.t, err)
-}
-
-func (p *pythonClient) line() string {
-	p.t.Helper()
-	require.True(p.t, p.lines.Scan(), "Python has ended")
-	return p.lines.Text()
+	return p
 }
 
 func testRooms(t *testing.T, b *browser) {
