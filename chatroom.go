@@ -158,27 +158,47 @@ func (s *Server) isClosing() bool {
 //
 // The deadlines of nc must work: the server's timeouts and its graceful end use them.
 //
-// Two methods of nc are optional. If it has a Room() string, that is [Join.Room] before
-// the admit hooks run. If it has a SetCloseReason(reason error), the server calls that
-// before it ends the connection, with CloseWrite or Close, so that nc can tell its peer
-// why. This may happen more than once, and the last call counts.
+// Three methods of nc are optional. If it has a Room() string, that is [Join.Room] before
+// the admit hooks run. If it has an Admitted(), the server calls that when they have let
+// the member in, so that nc can let go of what only they need. If it has a
+// SetCloseReason(reason error), the server calls that before it ends the connection, with
+// CloseWrite or Close, so that nc can tell its peer why. This may happen more than once,
+// and the last call counts.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
+	// This goroutine is there for as long as the member is idle. What needs a large stack
+	// runs on another one.
+	entered := make(chan entry, 1)
+	go s.enter(ctx, nc, entered)
+	e := <-entered
+	if e.err != nil {
+		return e.err
+	}
+	return e.sess.stay()
+}
+
+// An entry is a connection that has been let in, or why it was not.
+type entry struct {
+	sess *session
+	err  error
+}
+
+// enter does what comes before stay, for ServeConn.
+func (s *Server) enter(ctx context.Context, nc net.Conn, entered chan<- entry) {
+	e := entry{err: ErrHookFailed} // if a hook ends the goroutine
+	defer func() { entered <- e }()
 	sess, err := s.register(nc, false)
 	if err != nil {
 		_ = nc.Close()
-		return err
+		e.err = err
+		return
 	}
 	sess.values = ctx
 	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() {
+		sess.unwatch = context.AfterFunc(ctx, func() {
 			sess.abort(fmt.Errorf("chatroom: serve connection: %w", ctx.Err()))
 		})
-		defer stop()
 	}
-	if err := sess.enter(); err != nil {
-		return err
-	}
-	return sess.stay()
+	e = entry{sess, sess.enter()}
 }
 
 // register makes a session for nc, so that the server's end reaches the connection from

@@ -13,17 +13,30 @@ import (
 	"example.com/chatroom"
 )
 
-// A tellingConn asks for a room, and is told why it is closed.
+// A tellingConn asks for a room, and is told when it is let in and why it is closed.
 type tellingConn struct {
 	net.Conn
 
 	mu       sync.Mutex
+	admitted int
 	reason   error
 	told     bool
 	atClosed error // the reason when it was closed
 }
 
 func (c *tellingConn) Room() string { return "lobby" }
+
+func (c *tellingConn) Admitted() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.admitted++
+}
+
+func (c *tellingConn) isAdmitted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.admitted > 0
+}
 
 func (c *tellingConn) SetCloseReason(reason error) {
 	c.mu.Lock()
@@ -42,8 +55,8 @@ func (c *tellingConn) Close() error {
 	return c.Conn.Close()
 }
 
-// A connection that asks for a room gets it, and one that wants to know why it is closed
-// is told before.
+// A connection that asks for a room gets it. One that wants to know when the admit hooks have
+// let it in is told after they have run, and one that wants to know why it is closed, before.
 func TestServeConnAsksConn(t *testing.T) {
 	errSpam, errEntry := errors.New("spam"), errors.New("members only")
 	tests := []struct {
@@ -62,7 +75,7 @@ func TestServeConnAsksConn(t *testing.T) {
 			joined := make(chan string, 1)
 			s := chatroom.NewServer(
 				chatroom.WithAdmit(func(_ context.Context, j *chatroom.Join) error {
-					if j.Room != "lobby" || tt.end == nil {
+					if j.Room != "lobby" || tt.end == nil || j.Conn.(*tellingConn).isAdmitted() {
 						return errEntry
 					}
 					return nil
@@ -81,6 +94,7 @@ func TestServeConnAsksConn(t *testing.T) {
 			}
 			require.ErrorIs(t, <-served, tt.want)
 			require.ErrorIs(t, c.atClosed, tt.want)
+			assert.Equal(t, tt.end != nil, c.admitted == 1)
 			if tt.want == nil {
 				assert.NoError(t, c.atClosed)
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -89,6 +90,15 @@ func TestHookExitsGoroutine(t *testing.T) {
 		raw := s.DialRaw()
 		raw.SendFrame("exit")
 		raw.WantClosed()
+		require.Error(t, <-left)
+		assert.Empty(t, s.Members())
+
+		near, far := net.Pipe()
+		served := make(chan error, 1)
+		go func() { served <- s.ServeConn(t.Context(), far) }()
+		_, err := near.Write(chatroom.AppendFrame(nil, []byte("exit")))
+		require.NoError(t, err)
+		require.ErrorIs(t, <-served, chatroom.ErrHookFailed)
 		require.Error(t, <-left)
 		assert.Empty(t, s.Members())
 	})

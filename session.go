@@ -28,6 +28,7 @@ type session struct {
 	nc      net.Conn
 	counted bool            // among Server.conns
 	values  context.Context // that hooks' contexts have; nil for none
+	unwatch func() bool     // ends what ends the session with ServeConn's context; nil for nothing
 
 	// Guarded by Server.mu.
 	stranger  bool // it counts as one
@@ -234,6 +235,9 @@ func (s *session) handshake(deadline time.Time) error {
 	}
 	if err := s.runAdmitHooks(&join, deadline); err != nil {
 		return err
+	}
+	if c, ok := s.nc.(interface{ Admitted() }); ok {
+		c.Admitted()
 	}
 	s.Name, s.Value = join.Name, join.Value
 	s.ref = &memberRef{server: s.srv, room: join.Room}

@@ -102,6 +102,9 @@ func (s *session) finish(reason error) error {
 	s.mu.Unlock()
 	s.writer.Wait()
 	s.closer.Wait()
+	if s.unwatch != nil {
+		s.unwatch()
+	}
 	s.in.release()
 	s.excess.shrink(0)
 	s.endHooks()
