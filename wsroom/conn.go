@@ -36,13 +36,8 @@ var _ net.Conn = (*conn)(nil)
 // what goes on with one that was.
 type conn struct {
 	// Fixed after construction.
-	nc      net.Conn
-	request *http.Request // nil at the client's end
-	room    string
-
-	// reading and writing hold a token each while nobody reads or writes. They are no
-	// locks, because they are kept across I/O.
-	reading, writing chan struct{}
+	nc   net.Conn
+	open *atomic.Int64 // counts it among its handler's until it is closed; nil at the client's end
 
 	// Owned by the holder of reading.
 	dec     decoder
@@ -54,23 +49,35 @@ type conn struct {
 
 	// arrivals counts what was read. With waiting it tells whether the peer is silent, or
 	// nobody listens to it.
-	arrivals atomic.Uint64
+	arrivals atomic.Uint32
 	waiting  atomic.Bool
-	beat     beat
 
-	// mu guards the fields below. Setting deadlines is all that is done while it is held.
-	mu      sync.Mutex
-	state   connState
-	ended   bool       // the peer has ended its half, or the connection is broken
-	silent  bool       // the peer has vanished
-	writeBy time.Time  // the write deadline that the owner has set
-	reason  CloseError // what the close frame says
-	pong    []byte     // the payload of the pong that is to be sent
-	pongs   bool       // there is one
-	ping    ws.OpCode  // a ping, or a pong that nobody asked for, is to be sent; zero for none
+	// mu guards the fields below. Setting deadlines and timers is all that is done while it is
+	// held.
+	mu          sync.Mutex
+	state       connState
+	ended       bool        // the peer has ended its half, or the connection is broken
+	silent      bool        // the peer has vanished
+	controlling bool        // the holder of writing writes control frames only
+	ponging     bool        // a pong is to be sent
+	ping        ws.OpCode   // a ping, or a pong that nobody asked for, is to be sent; zero for none
+	beat        beat        // sends ping
+	pong        []byte      // the payload of the pong
+	asked       *asked      // nil at the client's end, and once the admit hooks have run
+	reason      *CloseError // what the close frame says
+	writeBy     time.Time   // the write deadline that the owner has set
+
+	// reading and writing are held by whoever reads or writes.
+	reading, writing token
 }
 
-// A connState says what this end still does with a connection. Only setState moves it.
+// asked is what a connection of a handler's was asked for.
+type asked struct {
+	request *http.Request
+	room    string
+}
+
+// A connState says what this end still does with a connection. Only moveLocked moves it.
 type connState uint8
 
 const (
@@ -79,24 +86,28 @@ const (
 	connClosed           // nothing is read any more, either
 )
 
+// What a close frame says if nobody says more.
+var (
+	errGoodbye   = &CloseError{Code: CodeNormal}
+	errGoingAway = &CloseError{Code: CodeGoingAway} // of a server that has ended before the connection was its own
+)
+
 // newConn returns a stream over nc, whose handshake is over. What was read with it is early.
 func newConn(nc net.Conn, client bool, early []byte) *conn {
-	c := &conn{nc: nc, reading: make(chan struct{}, 1), writing: make(chan struct{}, 1), early: early}
+	c := &conn{nc: nc, early: early, reason: errGoingAway}
 	c.dec.masked, c.enc.masks = !client, client
-	c.reason = CloseError{Code: CodeGoingAway} // of a server that has ended before the connection was its own
 	if client {
-		c.reason = CloseError{Code: CodeNormal}
+		c.reason = errGoodbye
 	}
-	c.reading <- struct{}{}
-	c.writing <- struct{}{}
 	return c
 }
 
-// setState moves the connection to a later state, and reports false if it is there or has
-// passed it.
-func (c *conn) setState(to connState) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// isClient reports whether this is the client's end.
+func (c *conn) isClient() bool { return c.enc.masks }
+
+// moveLocked moves the connection to a later state, and reports false if it is there or has
+// passed it. c.mu must be held.
+func (c *conn) moveLocked(to connState) bool {
 	if c.state >= to {
 		return false
 	}
@@ -113,54 +124,95 @@ func (c *conn) reached(state connState) bool {
 func (c *conn) LocalAddr() net.Addr  { return c.nc.LocalAddr() }
 func (c *conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
-// Room returns the room that the request asked for. The server asks it.
-func (c *conn) Room() string { return c.room }
+// Room returns the room that the request asked for. The server asks it before it runs the admit
+// hooks.
+func (c *conn) Room() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked == nil {
+		return ""
+	}
+	return c.asked.room
+}
+
+// Admitted lets go of the request. The server calls it after the admit hooks, which are all who
+// may see it: it takes more memory than the rest of an idle member.
+func (c *conn) Admitted() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = nil
+}
 
 // SetCloseReason sets what the close frame says. The server tells why it hangs up.
 func (c *conn) SetCloseReason(reason error) {
 	told := closeErrorFor(reason)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reason = told
+	c.reason = &told
 }
 
 // Read reads some of the payloads to come. It holds no bytes back: it reads into p and
 // decodes there.
-func (c *conn) Read(p []byte) (int, error) {
+func (c *conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	<-c.reading
-	defer func() { c.reading <- struct{}{} }()
-	for c.readErr == nil {
-		n, err := c.readRaw(p)
-		if n > 0 {
-			if n = c.decode(p[:n]); n > 0 {
-				return n, nil
-			}
-		}
-		if err != nil {
-			return 0, c.readError(err)
-		}
+	err = c.BeginRead()
+	defer c.EndRead()
+	for n == 0 && err == nil {
+		var k int
+		k, err = c.readRaw(p)
+		n, err = c.Unframe(p[:k], err)
 	}
-	return 0, c.readErr
+	return n, err
 }
 
 // readRaw reads what is to be decoded.
 func (c *conn) readRaw(p []byte) (int, error) {
-	if len(c.early) > 0 {
-		n := copy(p, c.early)
-		c.early = c.early[n:]
+	if n := c.Early(p); n > 0 {
 		return n, nil
 	}
-	c.early = nil
 	if c.reached(connClosed) {
 		return 0, net.ErrClosed
 	}
+	return c.nc.Read(p)
+}
+
+// BeginRead waits until nobody else reads. If the stream has ended, it returns why. EndRead must
+// follow.
+func (c *conn) BeginRead() error {
+	c.take(&c.reading, nil)
 	c.waiting.Store(true)
-	n, err := c.nc.Read(p)
+	return c.readErr
+}
+
+// EndRead ends what BeginRead began.
+func (c *conn) EndRead() {
 	c.waiting.Store(false)
-	return n, err
+	c.give(&c.reading)
+}
+
+// Early moves to p what was read with the handshake.
+func (c *conn) Early(p []byte) int {
+	n := copy(p, c.early)
+	if c.early = c.early[n:]; len(c.early) == 0 {
+		c.early = nil
+	}
+	return n
+}
+
+// Unframe decodes what was read into p, and then says what the error of that read means, if it
+// was not payload. It returns the length of what was.
+func (c *conn) Unframe(p []byte, err error) (int, error) {
+	if len(p) > 0 {
+		if n := c.decode(p); n > 0 {
+			return n, nil
+		}
+	}
+	if err != nil && c.readErr == nil {
+		return 0, c.readError(err)
+	}
+	return 0, c.readErr
 }
 
 // decode decodes what was read into p, and returns the length of what is payload. It answers
@@ -178,7 +230,7 @@ func (c *conn) decode(p []byte) int {
 		return n
 	case errors.As(err, &broken):
 		c.readErr = broken
-	case c.enc.masks && !c.dec.end.isClean():
+	case c.isClient() && !c.dec.end.isClean():
 		c.readErr = c.dec.end
 	default:
 		c.readErr = io.EOF
@@ -218,15 +270,11 @@ var scratches = sync.Pool{New: func() any {
 // Write writes p as one message, or as what is left of one that was cut short, and another
 // one.
 func (c *conn) Write(p []byte) (n int, err error) {
-	<-c.writing
-	defer c.doneWriting()
+	err = c.beginWrite()
+	defer c.endWrite()
 	scratch := scratches.Get().(*[]byte)
 	defer scratches.Put(scratch)
 	for n < len(p) && err == nil {
-		if c.reached(connEnding) {
-			return n, net.ErrClosed
-		}
-		c.addControls()
 		head, most := c.enc.next(len(p) - n)
 		b := (*scratch)[:0]
 		b = append(b, head...)
@@ -234,6 +282,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 		var k int
 		k, err = c.nc.Write(b)
 		n += c.enc.wrote(max(k, 0))
+		if n < len(p) && err == nil {
+			err = c.goOn()
+		}
 	}
 	if err != nil && c.reached(connEnding) {
 		err = net.ErrClosed
@@ -241,12 +292,59 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// doneWriting gives the token back, and sees to control frames that have come up meanwhile.
-func (c *conn) doneWriting() {
-	c.writing <- struct{}{}
-	if c.hasControls() {
-		c.startControls()
+// beginWrite takes writing, also if it returns an error.
+func (c *conn) beginWrite() error {
+	c.mu.Lock()
+	if !c.writing.held {
+		defer c.mu.Unlock()
+		c.writing.held = true
+		return c.readyLocked()
 	}
+	if c.controlling && c.state == connOpen {
+		_ = c.nc.SetWriteDeadline(c.writeBy) // whoever waits to write does not wait longer than that
+	}
+	c.mu.Unlock()
+	c.take(&c.writing, nil)
+	return c.goOn()
+}
+
+// tryBeginWrite takes writing, also if it returns an error, unless somebody else has it.
+func (c *conn) tryBeginWrite() (ok bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writing.held {
+		return false, nil
+	}
+	c.writing.held = true
+	return true, c.readyLocked()
+}
+
+// goOn makes ready another write by the holder of writing.
+func (c *conn) goOn() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.readyLocked()
+}
+
+// readyLocked reports whether the holder of writing may write, and hands the encoder the
+// control frames that wait. c.mu must be held.
+func (c *conn) readyLocked() error {
+	if c.state >= connEnding {
+		return net.ErrClosed
+	}
+	c.addControlsLocked()
+	return nil
+}
+
+// endWrite gives writing back, and sees to control frames that have come up meanwhile.
+func (c *conn) endWrite() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hasControlsLocked() && c.enc.between() {
+		c.handToControlsLocked()
+		return
+	}
+	c.writing.giveLocked()
 }
 
 func (c *conn) SetDeadline(t time.Time) error {

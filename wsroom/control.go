@@ -2,9 +2,7 @@ package wsroom
 
 import (
 	"errors"
-	"math"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -20,28 +18,23 @@ var errCutShort = errors.New("wsroom: a message was cut short")
 // then replaces.
 func (c *conn) answerPing(payload []byte) {
 	c.mu.Lock()
-	c.pong, c.pongs = append(c.pong[:0], payload...), true
-	c.mu.Unlock()
-	c.startControls()
-}
-
-func (c *conn) hasControls() bool {
-	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state == connOpen && (c.pongs || c.ping != 0)
+	c.pong, c.ponging = append(c.pong[:0], payload...), true
+	c.startControlsLocked()
 }
 
-// addControls hands the encoder the control frames that wait, if they may come now. The
-// caller holds writing.
-func (c *conn) addControls() {
+// hasControlsLocked reports whether control frames wait. c.mu must be held.
+func (c *conn) hasControlsLocked() bool { return c.state == connOpen && (c.ponging || c.ping != 0) }
+
+// addControlsLocked hands the encoder the control frames that wait, if they may come now. c.mu
+// must be held, and the caller holds writing.
+func (c *conn) addControlsLocked() {
 	if !c.enc.between() {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.pongs {
+	if c.ponging {
 		c.enc.addControl(ws.OpPong, c.pong)
-		c.pongs = false
+		c.ponging = false
 	}
 	if c.ping != 0 {
 		c.enc.addControl(c.ping, nil)
@@ -49,34 +42,41 @@ func (c *conn) addControls() {
 	}
 }
 
-// startControls writes the control frames that wait, on a goroutine of its own. If somebody
-// is writing, they are left to them.
-func (c *conn) startControls() {
-	select {
-	case <-c.writing:
-		go c.writeControls()
-	default:
+// startControlsLocked starts a goroutine that writes the control frames that wait. If somebody
+// is writing, or is to go on with a message that was cut short, they are left to them. c.mu
+// must be held.
+func (c *conn) startControlsLocked() {
+	if c.hasControlsLocked() && !c.writing.held && c.enc.between() {
+		c.writing.held = true
+		c.handToControlsLocked()
 	}
 }
 
+// handToControlsLocked hands writing to a goroutine that writes the control frames that wait.
+// c.mu must be held.
+func (c *conn) handToControlsLocked() {
+	c.controlling = true
+	_ = c.nc.SetWriteDeadline(time.Now().Add(controlTimeout)) // the owner's may be long over
+	go c.writeControls()
+}
+
 // writeControls writes the control frames that wait, and gives writing back. A peer that
-// takes nothing stops it until the write deadline or controlTimeout.
+// takes nothing stops it until controlTimeout, or the write deadline of whoever waits to
+// write.
 func (c *conn) writeControls() {
-	if c.enc.between() {
-		c.mu.Lock()
-		if c.state == connOpen {
-			_ = c.nc.SetWriteDeadline(time.Now().Add(controlTimeout)) // the owner's may be long over
-		}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for err := error(nil); err == nil && c.hasControlsLocked() && c.writing.waiting == 0; {
+		c.addControlsLocked()
 		c.mu.Unlock()
-		c.addControls()
-		_ = c.writeHead() // a connection that is broken shows it when it is used
+		err = c.writeHead() // a connection that is broken shows it when it is used
 		c.mu.Lock()
-		if c.state == connOpen {
-			_ = c.nc.SetWriteDeadline(c.writeBy)
-		}
-		c.mu.Unlock()
 	}
-	c.writing <- struct{}{}
+	if c.state == connOpen {
+		_ = c.nc.SetWriteDeadline(c.writeBy)
+	}
+	c.controlling = false
+	c.writing.giveLocked()
 }
 
 // writeHead writes what the encoder has to write before a payload.
@@ -92,7 +92,10 @@ func (c *conn) writeHead() error {
 
 // CloseWrite sends the close frame, and nothing after it. The peer ends its half then, too.
 func (c *conn) CloseWrite() error {
-	if !c.setState(connEnding) {
+	c.mu.Lock()
+	first := c.moveLocked(connEnding)
+	c.mu.Unlock()
+	if !first {
 		return net.ErrClosed
 	}
 	return c.sayGoodbye()
@@ -102,15 +105,21 @@ func (c *conn) CloseWrite() error {
 // closes the connection. If the peer has not said goodbye, the server's end waits for that
 // for a moment: closing with bytes unread sends a reset, which can destroy the close frame.
 func (c *conn) Close() error {
-	c.beat.stop()
-	first := c.setState(connEnding)
-	if !c.setState(connClosed) {
+	c.mu.Lock()
+	first := c.moveLocked(connEnding)
+	if !c.moveLocked(connClosed) {
+		c.mu.Unlock()
 		return net.ErrClosed
 	}
+	c.beat.stop()
 	_ = c.nc.SetReadDeadline(longAgo)  // whoever reads returns
 	_ = c.nc.SetWriteDeadline(longAgo) // and so does whoever writes
-	if first && c.sayGoodbye() == nil && c.request != nil {
+	c.mu.Unlock()
+	if first && c.sayGoodbye() == nil && !c.isClient() {
 		c.hearOut()
+	}
+	if c.open != nil {
+		defer c.open.Add(-1)
 	}
 	return c.nc.Close()
 }
@@ -119,21 +128,19 @@ func (c *conn) Close() error {
 func (c *conn) sayGoodbye() error {
 	patience := time.NewTimer(graceTimeout)
 	defer patience.Stop()
-	select {
-	case <-c.writing:
-	case <-patience.C:
+	if !c.take(&c.writing, patience.C) {
 		return errCutShort
 	}
-	defer func() { c.writing <- struct{}{} }()
+	defer c.give(&c.writing)
 	if !c.enc.between() {
 		return errCutShort
 	}
 	c.mu.Lock()
 	reason := c.reason
-	c.mu.Unlock()
-	c.addControls()
-	c.enc.addControl(ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(reason.Code), reason.Reason))
+	c.addControlsLocked()
 	_ = c.nc.SetWriteDeadline(time.Now().Add(graceTimeout)) // if that fails, so does the write
+	c.mu.Unlock()
+	c.enc.addControl(ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(reason.Code), reason.Reason))
 	return c.writeHead()
 }
 
@@ -148,12 +155,10 @@ func (c *conn) hearOut() {
 	deadline := time.Now().Add(graceTimeout)
 	patience := time.NewTimer(graceTimeout)
 	defer patience.Stop()
-	select {
-	case <-c.reading: // who has read has returned, and does not see the new deadline
-	case <-patience.C:
+	if !c.take(&c.reading, patience.C) {
 		return
 	}
-	defer func() { c.reading <- struct{}{} }()
+	defer c.give(&c.reading) // who has read has returned, and does not see the new deadline
 	if c.nc.SetReadDeadline(deadline) != nil {
 		return
 	}
@@ -163,12 +168,13 @@ func (c *conn) hearOut() {
 	}
 }
 
-// A beat sends something now and then, so that proxies do not cut an idle connection.
+// A beat sends something now and then, so that proxies do not cut an idle connection. The
+// connection's mu guards it.
 type beat struct {
 	timer  *time.Timer // nil for none
-	seen   uint64      // arrivals at the last beat
-	missed int         // beats in a row to which the peer has said nothing
-	over   atomic.Bool
+	seen   uint32      // arrivals at the last beat
+	begun  bool        // there was a beat
+	missed uint8       // beats in a row to which the peer has said nothing
 }
 
 // startBeat sends a frame of that kind now and then. If it is a ping, a peer that does not
@@ -179,40 +185,35 @@ func (c *conn) startBeat(op ws.OpCode, interval time.Duration) {
 	}
 	c.mu.Lock() // which beatOnce takes before it uses the timer
 	defer c.mu.Unlock()
-	c.beat.seen = math.MaxUint64
 	c.beat.timer = time.AfterFunc(interval, func() { c.beatOnce(op, interval) })
 }
 
 // beatOnce runs on a goroutine of the timer's.
 func (c *conn) beatOnce(op ws.OpCode, interval time.Duration) {
 	seen := c.arrivals.Load()
-	if op == ws.OpPing && c.waiting.Load() && seen == c.beat.seen {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == connClosed {
+		return
+	}
+	if op == ws.OpPing && c.waiting.Load() && c.beat.begun && seen == c.beat.seen {
 		c.beat.missed++
 	} else {
 		c.beat.missed = 0
 	}
-	c.beat.seen = seen
-	vanished := c.beat.missed == 2
-	c.mu.Lock()
-	if vanished {
+	c.beat.seen, c.beat.begun = seen, true
+	if c.beat.missed == 2 {
 		c.silent = true
 		_ = c.nc.SetReadDeadline(longAgo)
-	} else {
-		c.ping = op
-	}
-	c.mu.Unlock()
-	if vanished {
 		return
 	}
-	c.startControls()
-	if !c.beat.over.Load() {
-		c.beat.timer.Reset(interval)
-	}
+	c.ping = op
+	c.startControlsLocked()
+	c.beat.timer.Reset(interval)
 }
 
-// stop ends the beats. One that is under way may be the last.
+// stop ends the beats.
 func (b *beat) stop() {
-	b.over.Store(true)
 	if b.timer != nil {
 		b.timer.Stop()
 	}

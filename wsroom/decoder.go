@@ -16,18 +16,18 @@ var errEnd = errors.New("close frame")
 type decoder struct {
 	masked bool // the peer is a client, which must mask its frames; fixed after construction
 
-	header  [ws.MaxHeaderSize]byte // of the frame that begins
-	have    int                    // bytes of header that have come
 	payload bool                   // the header is whole, and the payload comes
-	op      ws.OpCode              // of the frame
-	left    int64                  // bytes of the payload to come
-	mask    [4]byte                // of the payload
-	at      int                    // where in mask the next byte is
 	begun   bool                   // a message has begun, and its last fragment has not come whole
 	last    bool                   // the frame is its message's last
+	pinged  bool                   // a ping has come; the caller resets it, and answers with pong
+	op      ws.OpCode              // of the frame
+	have    uint8                  // bytes of header that have come
+	at      uint8                  // where in mask the next byte is
+	header  [ws.MaxHeaderSize]byte // of the frame that begins
+	mask    [4]byte                // of the payload
+	left    int64                  // bytes of the payload to come
 
 	control []byte // what has come of the payload of a control frame
-	pinged  bool   // a ping has come; the caller resets it, and answers with pong
 	pong    []byte
 	end     *CloseError // of the close frame that has come
 }
@@ -48,8 +48,8 @@ func (d *decoder) decode(p []byte) (n int, err error) {
 		}
 		part := rest[:min(int64(len(rest)), d.left)]
 		if d.masked {
-			ws.Cipher(part, d.mask, d.at)
-			d.at = (d.at + len(part)) % len(d.mask)
+			ws.Cipher(part, d.mask, int(d.at))
+			d.at = uint8((int(d.at) + len(part)) % len(d.mask))
 		}
 		if d.op.IsControl() {
 			d.control = append(d.control, part...)
@@ -70,8 +70,8 @@ func (d *decoder) decode(p []byte) (n int, err error) {
 // takeHeader takes from p what the header lacks, and reports whether it is whole.
 func (d *decoder) takeHeader(p []byte) (used int, whole bool) {
 	for {
-		need := 2
-		if d.have >= need {
+		need, have := 2, int(d.have)
+		if have >= need {
 			switch d.header[1] & 0x7f {
 			case 126:
 				need += 2
@@ -81,15 +81,15 @@ func (d *decoder) takeHeader(p []byte) (used int, whole bool) {
 			if d.header[1]&0x80 != 0 {
 				need += len(d.mask)
 			}
-			if d.have == need {
+			if have == need {
 				return used, true
 			}
 		}
-		n := copy(d.header[d.have:need], p[used:])
+		n := copy(d.header[have:need], p[used:])
 		if n == 0 {
 			return used, false
 		}
-		d.have, used = d.have+n, used+n
+		d.have, used = uint8(have+n), used+n
 	}
 }
 

@@ -13,15 +13,15 @@ import (
 type encoder struct {
 	masks bool // this end is a client; fixed after construction
 
-	head  []byte // headers and control frames that are to be written before anything else
+	at    uint8 // where in mask the next byte is
+	mask  [4]byte
 	fresh int    // how many bytes at the end of head begin a message of which nothing is written
 	left  int    // bytes to come of the message that was begun
-	mask  [4]byte
-	at    int // where in mask the next byte is
+	head  []byte // headers and control frames that are to be written before anything else
 }
 
 // between reports whether control frames may come now. A part of one may be written.
-func (e *encoder) between() bool { return e.left == 0 || e.fresh > 0 }
+func (e *encoder) between() bool { return e.left == 0 }
 
 // next returns what is to be written before the next payload, and how much of the n bytes
 // of payload at hand may follow it.
@@ -51,7 +51,7 @@ func (e *encoder) wrote(n int) (payload int) {
 	payload = n - len(e.head)
 	e.head, e.fresh = e.head[:0], 0
 	e.left -= payload
-	e.at = (e.at + payload) % len(e.mask)
+	e.at = uint8((int(e.at) + payload) % len(e.mask))
 	return payload
 }
 
@@ -94,7 +94,7 @@ func (e *encoder) appendHeader(b []byte, op ws.OpCode, n int) []byte {
 func (e *encoder) encode(dst, p []byte) []byte {
 	dst = append(dst, p...)
 	if e.masks {
-		ws.Cipher(dst[len(dst)-len(p):], e.mask, e.at)
+		ws.Cipher(dst[len(dst)-len(p):], e.mask, int(e.at))
 	}
 	return dst
 }

@@ -53,14 +53,16 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.open.Add(-1)
 		return
 	}
-	c.room = room
+	c.asked, c.open = &asked{request: r, room: room}, &h.open
 	c.startBeat(ws.OpPing, h.cfg.pingInterval)
 	// This goroutine has a large stack, and holds the buffers of the HTTP server.
-	ctx := context.WithoutCancel(r.Context())
-	go func() {
-		defer h.open.Add(-1)
-		_ = h.srv.ServeConn(ctx, c.asNetConn()) // hooks and the log tell why it ended
-	}()
+	go h.serve(context.WithoutCancel(r.Context()), c.asNetConn())
+}
+
+// serve runs on a goroutine for each connection. Its stack is small, and stays so if not much
+// more is on it.
+func (h *handler) serve(ctx context.Context, nc net.Conn) {
+	_ = h.srv.ServeConn(ctx, nc) // hooks and the log tell why it ended
 }
 
 // upgrade makes the handshake. It returns nil if it has answered that there is none.
@@ -80,9 +82,7 @@ func upgrade(w http.ResponseWriter, r *http.Request) *conn {
 		early, _ = rw.Reader.Peek(n)       // what is buffered is there
 		early = append([]byte{}, early...) // or the whole buffer would be kept
 	}
-	c := newConn(nc, false, early)
-	c.request = r
-	return c
+	return newConn(nc, false, early)
 }
 
 // A hijacker hijacks also what is wrapped.
@@ -94,14 +94,20 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // Request returns the request that has become the connection, for admit hooks, which have the
 // connection as [chatroom.Join.Conn]. Its body is empty. It reports false if the connection
-// is not a [Handler]'s.
+// is not a [Handler]'s, or its admit hooks have returned: the request is not kept for as long
+// as the member stays. What is needed later, a hook keeps in [chatroom.Join.Value].
 func Request(nc net.Conn) (*http.Request, bool) {
 	if l, ok := nc.(layeredConn); ok {
 		nc = l.conn
 	}
 	c, ok := nc.(*conn)
-	if !ok || c.request == nil {
+	if !ok {
 		return nil, false
 	}
-	return c.request, true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked == nil {
+		return nil, false
+	}
+	return c.asked.request, true
 }

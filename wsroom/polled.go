@@ -5,116 +5,105 @@ import (
 	"sync"
 )
 
-// maxVector is how many slices one write of the server's has: its runs and a header.
-const maxVector = 65
+const (
+	// maxVector is how many slices one write of the server's has: its runs and a header.
+	maxVector = 65
 
-// vectors holds *[maxVector][]byte.
-var vectors = sync.Pool{New: func() any { return new([maxVector][]byte) }}
+	// Up to maxCopied bytes are written from one slice, since copying them costs less than the
+	// system needs for a second one.
+	maxCopied = 512
+)
+
+// A vector is what a write below takes.
+type vector struct {
+	list   [maxVector][]byte
+	copied [maxCopied]byte
+}
+
+// vectors holds *vector.
+var vectors = sync.Pool{New: func() any { return new(vector) }}
 
 // The methods below let the server's sweep write to a connection over a socket, as it does to
 // a socket: a run of the room's log becomes a message, whose header and whose bytes go out
-// in one system call, without a copy.
+// in one system call. Long runs are not copied for that.
 
 // Below returns the connection below, if this one can be polled when that can.
 func (c *conn) Below() net.Conn {
-	if c.enc.masks { // what a client writes is no longer what it was given
+	if c.isClient() { // what a client writes is no longer what it was given
 		return nil
 	}
 	return c.nc
 }
 
-// BeginRead waits until nobody else reads.
-func (c *conn) BeginRead() { <-c.reading }
-
-// EndRead ends what BeginRead began.
-func (c *conn) EndRead() { c.reading <- struct{}{} }
-
-// ReadFrames is Read by means of read, whose errors it returns as they are.
-func (c *conn) ReadFrames(p []byte, read func(p []byte) (int, error)) (int, error) {
-	for c.readErr == nil {
-		var n int
-		var err error
-		if len(c.early) > 0 {
-			n = copy(p, c.early)
-			c.early = c.early[n:]
-		} else {
-			n, err = read(p)
-		}
-		if n == 0 && err != nil {
-			c.waiting.Store(true)
-			return 0, err
-		}
-		c.waiting.Store(false)
-		if n = c.decode(p[:n]); n > 0 {
-			return n, nil
-		}
-	}
-	return 0, c.readErr
-}
-
-// ReadError returns what an error of the connection below means.
-func (c *conn) ReadError(err error) error {
-	if c.readErr != nil {
-		return c.readErr
-	}
-	return c.readError(err)
-}
-
-// WriteFrames is Write by means of write, which it calls once if waits is set.
-func (c *conn) WriteFrames(runs [][]byte, waits bool, write func(runs [][]byte) (int, error)) (written int, err error) {
+// WriteFrames is Write by means of below, whose AwaitWrite it calls once if waits is set.
+func (c *conn) WriteFrames(runs [][]byte, waits bool, below interface {
+	TryWrite(runs [][]byte) (int, error)
+	AwaitWrite(runs [][]byte) (int, error)
+},
+) (written int, err error) {
 	if waits {
-		<-c.writing
+		err = c.beginWrite()
 	} else {
-		select {
-		case <-c.writing:
-		default:
+		var ok bool
+		if ok, err = c.tryBeginWrite(); !ok {
 			return 0, nil
 		}
 	}
-	defer c.doneWriting()
+	defer c.endWrite()
+	v := vectors.Get().(*vector)
+	defer vectors.Put(v)
 	size := 0
 	for _, run := range runs {
 		size += len(run)
 	}
-	vector := vectors.Get().(*[maxVector][]byte)
-	defer vectors.Put(vector)
-	for written < size {
-		if c.reached(connEnding) {
-			return written, net.ErrClosed
-		}
-		c.addControls()
+	for written < size && err == nil {
 		head, most := c.enc.next(size - written)
-		list := vector[:0]
-		if len(head) > 0 {
-			list = append(list, head)
+		list := v.fill(head, runs, written, most)
+		var n int
+		if waits {
+			n, err = below.AwaitWrite(list)
+		} else {
+			n, err = below.TryWrite(list)
 		}
-		skip, left := written, most
-		for _, run := range runs {
-			if skip >= len(run) {
-				skip -= len(run)
-				continue
-			}
-			run = run[skip:]
-			skip = 0
-			if left < len(run) {
-				run = run[:left]
-			}
-			if left -= len(run); len(run) > 0 {
-				list = append(list, run)
-			}
-		}
-		n, err := write(list)
 		clear(list)
 		n = c.enc.wrote(max(n, 0))
 		written += n
 		switch {
 		case err != nil && written > 0:
 			return written, nil // it comes again
-		case err != nil:
-			return 0, err
 		case waits || n < most:
-			return written, nil
+			return written, err
+		case written < size: // what was cut short earlier is whole now
+			err = c.goOn()
 		}
 	}
-	return written, nil
+	return written, err
+}
+
+// fill returns head and those bytes of runs that begin at skip, as many as left.
+func (v *vector) fill(head []byte, runs [][]byte, skip, left int) [][]byte {
+	small := len(head)+left <= len(v.copied)
+	list, copied := v.list[:0], v.copied[:0]
+	add := func(b []byte) {
+		switch {
+		case small:
+			copied = append(copied, b...)
+		case len(b) > 0:
+			list = append(list, b)
+		}
+	}
+	add(head)
+	for _, run := range runs {
+		if skip >= len(run) {
+			skip -= len(run)
+			continue
+		}
+		run = run[skip:min(len(run), skip+left)]
+		skip, left = 0, left-len(run)
+		add(run)
+	}
+	if small {
+		list = append(list, copied)
+	}
+	return list
 }

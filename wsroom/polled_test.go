@@ -1,7 +1,10 @@
 package wsroom
 
 import (
+	"bytes"
 	"net"
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -29,49 +32,64 @@ func TestPolled(t *testing.T) {
 	assert.False(t, transport.New(newConn(pipe, false, nil).asNetConn(), 0).Polled())
 }
 
-// Runs become one message, whose bytes are their own. A message that was cut goes on with the
-// bytes that come next.
-func TestWriteFrames(t *testing.T) {
-	near, far := net.Pipe()
-	defer near.Close()
-	defer far.Close()
-	c := newConn(near, false, nil)
-	runs := [][]byte{[]byte("hello "), []byte("world")}
-	var wire []byte
-	takes := 5 // bytes that the socket takes
-	write := func(list [][]byte) (n int, err error) {
-		assert.LessOrEqual(t, len(list), len(runs)+1)
-		assert.Same(t, &runs[len(runs)-1][0], &list[len(list)-1][0], "no copy")
-		for _, b := range list {
-			k := min(len(b), takes-n)
-			wire = append(wire, b[:k]...)
-			n += k
-		}
-		takes -= n
-		if n == 0 {
-			return 0, transport.ErrWouldBlock
-		}
-		return n, nil
-	}
-	n, err := c.WriteFrames(runs, false, write)
-	require.NoError(t, err)
-	assert.Equal(t, 3, n, "a header of two bytes, and a part")
-	n, err = c.WriteFrames(runs[1:], false, func([][]byte) (int, error) { return 0, transport.ErrWouldBlock })
-	require.Equal(t, transport.ErrWouldBlock, err)
-	assert.Zero(t, n)
+// A below is a socket that takes what the function takes.
+type below func(runs [][]byte) (int, error)
 
-	runs = [][]byte{[]byte("lo "), []byte("world"), []byte(", and more")}
-	n, err = c.WriteFrames(runs[:2], false, func(list [][]byte) (int, error) {
-		runs := runs[:2]
-		assert.Same(t, &runs[1][0], &list[len(list)-1][0])
-		k := 0
-		for _, b := range list {
-			wire = append(wire, b...)
-			k += len(b)
-		}
-		return k, nil
-	})
-	require.NoError(t, err)
-	assert.Equal(t, 8, n)
-	assert.Equal(t, string(ws.MustCompileFrame(ws.NewBinaryFrame([]byte("hello world")))), string(wire))
+func (b below) TryWrite(runs [][]byte) (int, error)   { return b(runs) }
+func (b below) AwaitWrite(runs [][]byte) (int, error) { return b(runs) }
+
+// Runs become one message. Those of long ones are not copied, and short ones come in one piece. A
+// message that was cut goes on with the bytes that come next.
+func TestWriteFrames(t *testing.T) {
+	for _, size := range []int{5, 100, maxCopied} {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
+			near, far := net.Pipe()
+			defer near.Close()
+			defer far.Close()
+			c := newConn(near, false, nil)
+			stream := bytes.Repeat([]byte("chatroom"), size)[:4*size]
+			runs := [][]byte{stream[:size], stream[size : 2*size], stream[2*size : 3*size], stream[3*size:]}
+			var wire []byte
+			takes := size // bytes that the socket takes
+			last := 1     // of runs
+			sock := below(func(list [][]byte) (n int, err error) {
+				if len(list) > 1 {
+					assert.Same(t, &runs[last][size-1], &list[len(list)-1][size-1], "no copy")
+				}
+				for _, b := range list {
+					k := min(len(b), takes-n)
+					wire = append(wire, b[:k]...)
+					n += k
+				}
+				if n == 0 {
+					return 0, transport.ErrWouldBlock
+				}
+				return n, nil
+			})
+			n, err := c.WriteFrames(runs[:2], false, sock)
+			require.NoError(t, err)
+			require.Less(t, n, size, "there is a header before it")
+			takes = 0
+			k, err := c.WriteFrames([][]byte{runs[0][n:], runs[1]}, false, sock)
+			require.Equal(t, transport.ErrWouldBlock, err)
+			assert.Zero(t, k)
+
+			takes, last = 8*size, 3
+			k, err = c.WriteFrames([][]byte{runs[0][n:], runs[1], runs[2], runs[3]}, true, below(func(list [][]byte) (int, error) {
+				last = 1
+				return sock(list)
+			}))
+			require.NoError(t, err)
+			assert.Equal(t, 2*size, n+k, "one write, if it may wait")
+			last = 3
+			k, err = c.WriteFrames(runs[2:], false, sock)
+			require.NoError(t, err)
+			assert.Equal(t, 2*size, k)
+			var want []byte
+			for half := range slices.Chunk(stream, 2*size) {
+				want = append(want, ws.MustCompileFrame(ws.NewBinaryFrame(half))...)
+			}
+			assert.Equal(t, string(want), string(wire))
+		})
+	}
 }

@@ -90,14 +90,15 @@ func (s *socket) TryRead(p []byte) (int, error) {
 	return n, nil
 }
 
-func (s *socket) TryWrite(runs [][]byte) (int, error) { return s.write(runs, false) }
+func (s *socket) TryWrite(runs [][]byte) (int, error) { return s.write(runs, false, false) }
 
-func (s *socket) AwaitWrite(runs [][]byte) (int, error) { return s.write(runs, true) }
+func (s *socket) AwaitWrite(runs [][]byte) (int, error) { return s.write(runs, true, false) }
 
 // A rawWrite is one write to a socket.
 type rawWrite struct {
 	runs   [][]byte
 	waits  bool
+	cut    bool // it may end anywhere in runs
 	n      int
 	errno  syscall.Errno
 	doFunc func(fd uintptr) bool
@@ -111,9 +112,9 @@ var rawWrites = sync.Pool{New: func() any {
 	return w
 }}
 
-func (s *socket) write(runs [][]byte, waits bool) (int, error) {
+func (s *socket) write(runs [][]byte, waits, cut bool) (int, error) {
 	w := rawWrites.Get().(*rawWrite)
-	w.runs, w.waits, w.n, w.errno = runs, waits, 0, 0
+	w.runs, w.waits, w.cut, w.n, w.errno = runs, waits, cut, 0, 0
 	err := s.raw.Write(w.doFunc)
 	n, errno := w.n, w.errno
 	w.runs = nil
@@ -131,7 +132,7 @@ func (s *socket) write(runs [][]byte, waits bool) (int, error) {
 
 // do makes the write, and reports whether it is over.
 func (w *rawWrite) do(fd uintptr) bool {
-	w.n, w.errno = w.writeFD(fd, w.runs)
+	w.n, w.errno = w.writeFD(fd, w.runs, w.cut)
 	return !w.waits || w.errno != syscall.EAGAIN
 }
 

@@ -135,22 +135,27 @@ type Framed interface {
 	net.Conn
 	Below() net.Conn
 
-	// BeginRead and EndRead enclose reads. BeginRead waits until nobody else reads.
-	BeginRead()
+	// BeginRead waits until nobody else reads. It returns why there is nothing more to read
+	// of the stream, if that is so. EndRead must follow.
+	BeginRead() error
 	EndRead()
 
-	// ReadFrames calls read until it has read some of the stream into p, or read fails,
-	// whose error it then returns.
-	ReadFrames(p []byte, read func(p []byte) (int, error)) (int, error)
+	// Early returns what was read before there was a server, and keeps no more of it than
+	// does not fit into p.
+	Early(p []byte) int
 
-	// ReadError returns what an error of the connection below means for who reads the
-	// stream.
-	ReadError(err error) error
+	// Unframe takes what was read from the connection below into p, and the error of that
+	// read. It moves what belongs to the stream to the front of p and returns its length,
+	// or what the error means for who reads the stream, or neither.
+	Unframe(p []byte, err error) (int, error)
 
-	// WriteFrames calls write with some of runs and what frames them, and returns how much
-	// of runs was written. If somebody else is writing it writes nothing, unless waits is
-	// set.
-	WriteFrames(runs [][]byte, waits bool, write func(runs [][]byte) (int, error)) (int, error)
+	// WriteFrames makes a write to the connection below, of some of runs and what frames
+	// them, and returns how much of runs was written. If waits is not set it makes only
+	// writes that need not wait, and none if somebody else is writing.
+	WriteFrames(runs [][]byte, waits bool, below interface {
+		TryWrite(runs [][]byte) (int, error)
+		AwaitWrite(runs [][]byte) (int, error)
+	}) (int, error)
 }
 
 // New returns nc as a Conn, and bounds what a socket holds unsent. Of an nc that it

@@ -29,7 +29,7 @@ type vector struct {
 }
 
 // writeFD writes runs, none of which may be empty, as far as the vector goes.
-func (v *vector) writeFD(fd uintptr, runs [][]byte) (int, syscall.Errno) {
+func (v *vector) writeFD(fd uintptr, runs [][]byte, _ bool) (int, syscall.Errno) {
 	iov := v.iov[:min(len(runs), len(v.iov))]
 	for i := range iov {
 		iov[i].Base = &runs[i][0]
