@@ -97,15 +97,17 @@ func TestCloseCodes(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) {
-			s := newRoom(t)
+			j := make(joins, 2)
+			s := newRoom(t, j.option())
 			url, d := tr.start(t, wsroom.Handler(s))
 			c, err := chatroom.Dial(t.Context(), "", url, "ann", chatroom.WithDialer(d.DialContext))
 			require.NoError(t, err)
 			defer c.Close()
+			j.await(t, "ann")
 			raw := dial(t, url, d)
 			_, err = raw.Write(frames("ben"))
 			require.NoError(t, err)
-			awaitMembers(t, s, 2)
+			j.await(t, "ben")
 			text := make([]byte, 100<<10)
 			for range 20 {
 				require.NoError(t, s.Broadcast(t.Context(), "host", text))
@@ -125,12 +127,6 @@ func TestShutdown(t *testing.T) {
 			require.NoError(t, <-ended)
 		})
 	}
-}
-
-// awaitMembers waits until the server has n members.
-func awaitMembers(tb testing.TB, s *chatroom.Server, n int) {
-	tb.Helper()
-	require.Eventually(tb, func() bool { return len(s.Members()) == n }, 10*time.Second, time.Millisecond)
 }
 
 // A close frame is a clean goodbye, whatever its code, and the end without one is not.

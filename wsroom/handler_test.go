@@ -63,11 +63,14 @@ func TestOrigins(t *testing.T) {
 
 type contextKey struct{}
 
-// Hooks see the request, the values of its context and the room of its path.
+// Hooks see the request, the values of its context and the room of its path. The request is not
+// kept for longer than they need it.
 func TestRequest(t *testing.T) {
 	overTransports(t, func(t *testing.T, start func(tb testing.TB, h http.Handler) (string, *wsroom.Dialer)) {
+		conns := make(chan net.Conn, 1)
 		s := newRoom(t,
 			chatroom.WithAdmit(func(_ context.Context, j *chatroom.Join) error {
+				conns <- j.Conn
 				r, ok := wsroom.Request(j.Conn)
 				if !ok {
 					return errors.New("no request")
@@ -98,6 +101,8 @@ func TestRequest(t *testing.T) {
 		m, err := c.Receive(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, "lobby value", string(m.Body))
+		_, ok := wsroom.Request(<-conns)
+		assert.False(t, ok, "the member has joined")
 		members := s.Room("lobby").Members()
 		require.Len(t, members, 1)
 		assert.Equal(t, "ann", members[0].Name)
@@ -151,7 +156,8 @@ func TestNoHandshake(t *testing.T) {
 func TestProxy(t *testing.T) {
 	for _, tr := range transports[:2] {
 		t.Run(tr.name, func(t *testing.T) {
-			s := newRoom(t)
+			j := make(joins, 1)
+			s := newRoom(t, j.option())
 			u, d := tr.start(t, wsroom.Handler(s))
 			var asked atomic.Int64
 			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -176,7 +182,7 @@ func TestProxy(t *testing.T) {
 			ann, err := chatroom.Dial(t.Context(), "", u, "ann", chatroom.WithDialer(d.DialContext))
 			require.NoError(t, err)
 			defer ann.Close()
-			awaitMembers(t, s, 1)
+			j.await(t, "ann")
 			require.NoError(t, s.Broadcast(t.Context(), "host", []byte("hello")))
 			m, err := ann.Receive(t.Context())
 			require.NoError(t, err)

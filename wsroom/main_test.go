@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -73,6 +74,24 @@ func newRoom(tb testing.TB, opts ...chatroom.ServerOption) *chatroom.Server {
 		require.NoError(tb, s.Shutdown(context.Background()))
 	})
 	return s
+}
+
+// joins receives the names of those who have joined.
+type joins chan string
+
+func (j joins) option() chatroom.ServerOption {
+	return chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) { j <- m.Name })
+}
+
+// await waits until a member of that name has joined, which must be the next.
+func (j joins) await(tb testing.TB, name string) {
+	tb.Helper()
+	select {
+	case joined := <-j:
+		require.Equal(tb, name, joined)
+	case <-time.After(10 * time.Second):
+		require.Fail(tb, "nobody joins", "want %s", name)
+	}
 }
 
 // A listener's connections are those of requests.

@@ -5,27 +5,15 @@ import (
 	"sync"
 )
 
-const (
-	// maxVector is how many slices one write of the server's has: its runs and a header.
-	maxVector = 65
+// maxVector is how many slices one write of the server's has: its runs and a header.
+const maxVector = 65
 
-	// Up to maxCopied bytes are written from one slice, since copying them costs less than the
-	// system needs for a second one.
-	maxCopied = 512
-)
-
-// A vector is what a write below takes.
-type vector struct {
-	list   [maxVector][]byte
-	copied [maxCopied]byte
-}
-
-// vectors holds *vector.
-var vectors = sync.Pool{New: func() any { return new(vector) }}
+// vectors holds *[maxVector][]byte.
+var vectors = sync.Pool{New: func() any { return new([maxVector][]byte) }}
 
 // The methods below let the server's sweep write to a connection over a socket, as it does to
 // a socket: a run of the room's log becomes a message, whose header and whose bytes go out
-// in one system call. Long runs are not copied for that.
+// in one system call, without a copy.
 
 // Below returns the connection below, if this one can be polled when that can.
 func (c *conn) Below() net.Conn {
@@ -50,15 +38,19 @@ func (c *conn) WriteFrames(runs [][]byte, waits bool, below interface {
 		}
 	}
 	defer c.endWrite()
-	v := vectors.Get().(*vector)
-	defer vectors.Put(v)
+	vector := vectors.Get().(*[maxVector][]byte)
+	defer vectors.Put(vector)
 	size := 0
 	for _, run := range runs {
 		size += len(run)
 	}
 	for written < size && err == nil {
 		head, most := c.enc.next(size - written)
-		list := v.fill(head, runs, written, most)
+		list := vector[:0]
+		if len(head) > 0 {
+			list = append(list, head)
+		}
+		list = appendRuns(list, runs, written, most)
 		var n int
 		if waits {
 			n, err = below.AwaitWrite(list)
@@ -80,30 +72,18 @@ func (c *conn) WriteFrames(runs [][]byte, waits bool, below interface {
 	return written, err
 }
 
-// fill returns head and those bytes of runs that begin at skip, as many as left.
-func (v *vector) fill(head []byte, runs [][]byte, skip, left int) [][]byte {
-	small := len(head)+left <= len(v.copied)
-	list, copied := v.list[:0], v.copied[:0]
-	add := func(b []byte) {
-		switch {
-		case small:
-			copied = append(copied, b...)
-		case len(b) > 0:
-			list = append(list, b)
-		}
-	}
-	add(head)
+// appendRuns appends to list those bytes of runs that begin at skip, as many as left.
+func appendRuns(list, runs [][]byte, skip, left int) [][]byte {
 	for _, run := range runs {
 		if skip >= len(run) {
 			skip -= len(run)
 			continue
 		}
-		run = run[skip:min(len(run), skip+left)]
+		if run = run[skip:min(len(run), skip+left)]; len(run) == 0 {
+			break
+		}
+		list = append(list, run)
 		skip, left = 0, left-len(run)
-		add(run)
-	}
-	if small {
-		list = append(list, copied)
 	}
 	return list
 }
