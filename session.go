@@ -214,7 +214,13 @@ func (s *session) enter() (err error) {
 	}
 	joined = true
 	s.srv.log(slog.LevelInfo, "joined", s.attrs()...)
-	return s.runJoinHooks()
+	if err := s.runJoinHooks(); err != nil {
+		return err
+	}
+	if len(s.srv.cfg.onMessage)+len(s.srv.cfg.onLeave) == 0 {
+		s.values = nil // no hook is left to ask for them
+	}
+	return nil
 }
 
 // handshake reads the member's name and admits the member. The deadline is zero for
