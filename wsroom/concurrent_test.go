@@ -19,7 +19,7 @@ import (
 	"example.com/chatroom/wsroom"
 )
 
-// While a peer pings without end, writes are cut by deadlines, and at last the connection is
+// While a peer pings all the time, write deadlines pass, and at last the connection is
 // closed in the middle of it all, the peer sees nothing but whole frames and an unbroken stream.
 func TestConcurrentUse(t *testing.T) {
 	ends := map[string]func(c net.Conn){
@@ -50,22 +50,27 @@ func TestConcurrentUse(t *testing.T) {
 				var all sync.WaitGroup
 				defer all.Wait()
 				over := make(chan struct{})
-				enough := make(chan struct{}) // closed when the peer has read a lot
+				enough := make(chan struct{})  // closed when the peer has read a lot
+				read := make(chan struct{}, 1) // holds a token when it has read a frame
 				all.Go(func() { _, _ = io.Copy(io.Discard, c) })
-				all.Go(func() { writeNumbers(t, c) })
+				window := make(chan struct{}, 4) // or pongs would wait behind megabytes in the system's buffers
+				all.Go(func() { writeNumbers(t, c, window, over) })
 				all.Go(func() {
 					ping := ws.MustCompileFrame(ws.MaskFrame(ws.NewPingFrame([]byte("still there?"))))
-					for err := error(nil); err == nil; {
-						_, err = peer.Write(ping)
+					for range read {
+						_, _ = peer.Write(ping) // fails when it has ended
 					}
 				})
 				all.Go(func() {
-					for by := time.Now(); ; by = time.Now().Add(50 * time.Microsecond) {
+					now := time.NewTicker(100 * time.Microsecond)
+					defer now.Stop()
+					for {
 						select {
 						case <-over:
 							return
-						default:
-							_ = c.SetWriteDeadline(by) // fails when it has ended
+						case at := <-now.C:
+							_ = c.SetWriteDeadline(at) // fails when it has ended
+							_ = c.SetWriteDeadline(time.Time{})
 						}
 					}
 				})
@@ -75,7 +80,8 @@ func TestConcurrentUse(t *testing.T) {
 					_ = c.Close()
 					close(over)
 				})
-				readNumbers(t, peer, enough)
+				readNumbers(t, peer, window, read, enough)
+				close(read)
 				_ = peer.Close()
 			})
 		}
@@ -83,9 +89,14 @@ func TestConcurrentUse(t *testing.T) {
 }
 
 // writeNumbers writes the numbers from 0 until the connection has ended.
-func writeNumbers(t *testing.T, c net.Conn) {
+func writeNumbers(t *testing.T, c net.Conn, window chan<- struct{}, over <-chan struct{}) {
 	b := make([]byte, 0, 40_000)
 	for next := uint64(0); ; {
+		select {
+		case window <- struct{}{}:
+		case <-over:
+			return
+		}
 		for b = b[:0]; len(b) < 8*(1+int(next%5000)) && len(b) < cap(b); next++ {
 			b = binary.BigEndian.AppendUint64(b, next)
 		}
@@ -102,7 +113,7 @@ func writeNumbers(t *testing.T, c net.Conn) {
 }
 
 // readNumbers reads what writeNumbers writes until the connection ends.
-func readNumbers(t *testing.T, peer net.Conn, enough chan<- struct{}) {
+func readNumbers(t *testing.T, peer net.Conn, window <-chan struct{}, read, enough chan<- struct{}) {
 	var last []byte
 	next, pongs, closed := uint64(0), 0, false
 	defer func() {
@@ -131,6 +142,10 @@ func readNumbers(t *testing.T, peer net.Conn, enough chan<- struct{}) {
 		}
 		switch h.OpCode {
 		case ws.OpBinary:
+			select {
+			case <-window:
+			default: // a write that was cut becomes several messages
+			}
 		case ws.OpPong:
 			require.Equal(t, "still there?", string(payload))
 			pongs++
@@ -139,7 +154,11 @@ func readNumbers(t *testing.T, peer net.Conn, enough chan<- struct{}) {
 		default:
 			require.Fail(t, "unexpected frame", "%v", h)
 		}
-		if enough != nil && next > 20_000 && pongs > 5 {
+		select {
+		case read <- struct{}{}:
+		default:
+		}
+		if enough != nil && next > 20_000 && pongs > 20 {
 			close(enough)
 			enough = nil
 		}

@@ -107,6 +107,28 @@ func TestCloseAfterCut(t *testing.T) {
 	})
 }
 
+// A peer that takes nothing, and pings, does not make the pongs pile up.
+func TestPongsOfWritesThatFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nc := &cutting{takes: 1}
+		c := newConn(nc, false, nil)
+		for range 100 {
+			c.answerPing(make([]byte, 125))
+			synctest.Wait()
+			_, err := c.Write([]byte("hello"))
+			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			synctest.Wait()
+		}
+		assert.LessOrEqual(t, cap(c.enc.head), 512)
+		nc.takes = 1 << 20
+		_, err := c.Write([]byte("hello"))
+		require.NoError(t, err)
+		synctest.Wait()
+		_, kinds := wireOf(t, false, nc.wire)
+		assert.Equal(t, []ws.OpCode{ws.OpPong, ws.OpBinary, ws.OpPong}, kinds)
+	})
+}
+
 func overEnds(t *testing.T, test func(t *testing.T, client bool)) {
 	for _, client := range []bool{false, true} {
 		t.Run(map[bool]string{false: "server", true: "client"}[client], func(t *testing.T) { test(t, client) })

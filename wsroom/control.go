@@ -26,10 +26,11 @@ func (c *conn) answerPing(payload []byte) {
 // hasControlsLocked reports whether control frames wait. c.mu must be held.
 func (c *conn) hasControlsLocked() bool { return c.state == connOpen && (c.ponging || c.ping != 0) }
 
-// addControlsLocked hands the encoder the control frames that wait, if they may come now. c.mu
-// must be held, and the caller holds writing.
+// addControlsLocked hands the encoder the control frames that wait, if they may come now, and
+// those of an earlier time have been written. c.mu must be held, and the caller holds
+// writing.
 func (c *conn) addControlsLocked() {
-	if !c.enc.between() {
+	if !c.enc.between() || len(c.enc.head) > 0 {
 		return
 	}
 	if c.ponging {
