@@ -39,7 +39,9 @@ func TestConcurrentUse(t *testing.T) {
 		for name, end := range ends {
 			t.Run(tr.name+"/"+name, func(t *testing.T) {
 				conns := make(chan net.Conn, 1)
-				url, d := tr.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { conns <- wsroom.Upgrade(w, r) }))
+				url, d := tr.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					conns <- wsroom.Upgrade(w, r)
+				}))
 				peer, _, _, err := ws.Dialer{NetDial: d.NetDial}.Dial(context.Background(), url)
 				require.NoError(t, err)
 				defer peer.Close()

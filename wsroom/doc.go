@@ -29,7 +29,9 @@
 // [chatroom.Member.Kick] is given, so keep in it what people may read. A slow consumer's
 // connection may be reset without a close frame, since nothing can be written to it.
 //
-// An admit hook sees the request behind a connection, with its cookies, path and TLS state:
+// An admit hook sees the request behind a connection, with its cookies, path and TLS state.
+// When the admit hooks have run the request is dropped, since it would take more memory than
+// the rest of an idle member, who is one goroutine and about 6 KiB:
 //
 //	chatroom.WithAdmit(func(ctx context.Context, j *chatroom.Join) error {
 //		if r, ok := wsroom.Request(j.Conn); ok { ... }

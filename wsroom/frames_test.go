@@ -1,6 +1,7 @@
 package wsroom_test
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"testing"
@@ -30,7 +31,7 @@ func TestHostileFrames(t *testing.T) {
 		{"begins twice", []byte{0x02, 0x80, 0, 0, 0, 0, 0x82, 0x80, 0, 0, 0, 0}, wsroom.CodeProtocol},
 		{"long ping", []byte{0x89, 0xfe, 0, 126, 0, 0, 0, 0}, wsroom.CodeProtocol},
 		{"ping in fragments", []byte{0x09, 0x80, 0, 0, 0, 0}, wsroom.CodeProtocol},
-		{"length beyond all", []byte{0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, wsroom.CodeProtocol},
+		{"length beyond all", append([]byte{0x82}, bytes.Repeat([]byte{0xff}, 13)...), wsroom.CodeProtocol},
 		{"close of one byte", []byte{0x88, 0x81, 0, 0, 0, 0, 1}, wsroom.CodeProtocol},
 		{"close with a code that is none", []byte{0x88, 0x82, 0, 0, 0, 0, 0, 1}, wsroom.CodeProtocol},
 	}

@@ -66,7 +66,7 @@ type contextKey struct{}
 // Hooks see the request, the values of its context and the room of its path. The request is not
 // kept for longer than they need it.
 func TestRequest(t *testing.T) {
-	overTransports(t, func(t *testing.T, start func(tb testing.TB, h http.Handler) (string, *wsroom.Dialer)) {
+	overTransports(t, func(t *testing.T, start starter) {
 		conns := make(chan net.Conn, 1)
 		s := newRoom(t,
 			chatroom.WithAdmit(func(_ context.Context, j *chatroom.Join) error {

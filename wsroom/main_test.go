@@ -60,7 +60,10 @@ func startMemory(tb testing.TB, h http.Handler) (string, *wsroom.Dialer) {
 	}
 }
 
-func overTransports(t *testing.T, test func(t *testing.T, start func(tb testing.TB, h http.Handler) (string, *wsroom.Dialer))) {
+// A starter serves h, and returns where.
+type starter = func(tb testing.TB, h http.Handler) (url string, dialer *wsroom.Dialer)
+
+func overTransports(t *testing.T, test func(t *testing.T, start starter)) {
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) { test(t, tr.start) })
 	}
@@ -107,7 +110,7 @@ type urlAddr string
 func (a urlAddr) Network() string { return "tcp" }
 func (a urlAddr) String() string  { return string(a) }
 
-func listen(tb testing.TB, start func(tb testing.TB, h http.Handler) (string, *wsroom.Dialer)) (net.Listener, chatroomtest.DialFunc) {
+func listen(tb testing.TB, start starter) (net.Listener, chatroomtest.DialFunc) {
 	l := &listener{conns: make(chan net.Conn), done: make(chan struct{}), once: make(chan struct{}, 1)}
 	l.once <- struct{}{}
 	url, dialer := start(tb, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -74,10 +74,11 @@ func TestWriteFrames(t *testing.T) {
 			assert.Zero(t, k)
 
 			takes, last = 8*size, 3
-			k, err = c.WriteFrames([][]byte{runs[0][n:], runs[1], runs[2], runs[3]}, true, below(func(list [][]byte) (int, error) {
+			onlyTwo := below(func(list [][]byte) (int, error) {
 				last = 1
 				return sock(list)
-			}))
+			})
+			k, err = c.WriteFrames([][]byte{runs[0][n:], runs[1], runs[2], runs[3]}, true, onlyTwo)
 			require.NoError(t, err)
 			assert.Equal(t, 2*size, n+k, "one write, if it may wait")
 			last = 3

@@ -3,7 +3,6 @@ package wsroom_test
 import (
 	"context"
 	"net"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -14,13 +13,13 @@ import (
 )
 
 func TestListenerSuite(t *testing.T) {
-	overTransports(t, func(t *testing.T, start func(tb testing.TB, h http.Handler) (string, *wsroom.Dialer)) {
+	overTransports(t, func(t *testing.T, start starter) {
 		chatroomtest.TestListener(t, func(tb testing.TB) (net.Listener, chatroomtest.DialFunc) { return listen(tb, start) })
 	})
 }
 
 func TestServerSuite(t *testing.T) {
-	overTransports(t, func(t *testing.T, start func(tb testing.TB, h http.Handler) (string, *wsroom.Dialer)) {
+	overTransports(t, func(t *testing.T, start starter) {
 		chatroomtest.TestServer(t, func(tb testing.TB) func() (net.Conn, error) {
 			url, dialer := start(tb, wsroom.Handler(newRoom(tb)))
 			return func() (net.Conn, error) { return dialer.DialContext(context.Background(), "", url) }
@@ -31,7 +30,7 @@ func TestServerSuite(t *testing.T) {
 // What any net.Conn has to do, at both ends. Over TLS a write that is cut short breaks the
 // connection, with or without WebSocket.
 func TestConn(t *testing.T) {
-	overTransports(t, func(t *testing.T, start func(tb testing.TB, h http.Handler) (string, *wsroom.Dialer)) {
+	overTransports(t, func(t *testing.T, start starter) {
 		if strings.HasSuffix(t.Name(), "/wss") {
 			t.Skip("a *tls.Conn itself does not pass")
 		}
