@@ -84,6 +84,9 @@ func NewServer(opts ...ServerOption) *Server {
 	s.hookCtx, s.endHookCtx = context.WithCancel(context.Background())
 	s.leaveCtx, s.endLeaveCtx = context.WithCancel(context.Background())
 	s.only[0] = s.roomLocked("")
+	if cfg.order != nil {
+		cfg.order.Attach(s)
+	}
 	return s
 }
 

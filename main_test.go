@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"flag"
 	"fmt"
 	"math/big"
 	"net"
@@ -25,7 +26,13 @@ import (
 	"example.com/chatroom/chatroomtest"
 )
 
+var inOrder = flag.Bool("order", false, "run all tests with an order that delivers immediately")
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if *inOrder {
+		chatroom.SetDefaultOrder(func() chatroom.Order { return new(identityOrder) })
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -126,6 +126,9 @@ func (r Room) Broadcast(ctx context.Context, from string, body []byte, except ..
 	}
 	var short [128]byte // so that a short name needs no allocation
 	prefix := AppendFrame(short[:0], []byte(from))
+	if r.server.cfg.order != nil {
+		return r.server.submitBroadcast(ctx, Batch{Room: r.name}, prefix, body, except)
+	}
 	for {
 		live := r.server.findRoom(r.name, true)
 		switch {

@@ -48,6 +48,7 @@ type serverConfig struct {
 	maxMembers       int
 	maxConns         int
 	maxConnsPerIP    int
+	order            Order
 }
 
 func newServerConfig(opts []ServerOption) serverConfig {
@@ -64,8 +65,14 @@ func newServerConfig(opts []ServerOption) serverConfig {
 	for _, o := range opts {
 		o.applyServer(&c)
 	}
+	if testHookServerConfig != nil {
+		testHookServerConfig(&c)
+	}
 	return c
 }
+
+// testHookServerConfig, in tests, changes the configurations of all servers.
+var testHookServerConfig func(c *serverConfig)
 
 type dialConfig struct {
 	maxMessage int

@@ -21,7 +21,7 @@ func (r *room) publish(m *seat, prefix []byte, messages ...[]byte) (waited bool,
 	r.mu.Lock()
 	waited, ok := r.enterLocked(m.owner)
 	switch {
-	case r.state >= roomClosed:
+	case r.state >= roomSealed:
 		r.mu.Unlock()
 		return waited, ErrServerClosed
 	case !ok || m.elem == nil:
@@ -36,7 +36,7 @@ func (r *room) publish(m *seat, prefix []byte, messages ...[]byte) (waited bool,
 // broadcast appends a message of the program's for everyone but some. It waits while the
 // room is held, unless ctx ends.
 func (r *room) broadcast(ctx context.Context, prefix, body []byte, except []Member) error {
-	if err := r.enter(ctx); err != nil {
+	if err := r.enter(ctx, roomOpen); err != nil {
 		return err
 	}
 	r.appendAndUnlock(journal.Audience(0), except, prefix, body)
@@ -45,7 +45,7 @@ func (r *room) broadcast(ctx context.Context, prefix, body []byte, except []Memb
 
 // sendTo is broadcast for m alone.
 func (r *room) sendTo(ctx context.Context, m *seat, prefix, body []byte) error {
-	if err := r.enter(ctx); err != nil {
+	if err := r.enter(ctx, roomOpen); err != nil {
 		return err
 	}
 	if m.elem == nil {
@@ -57,14 +57,14 @@ func (r *room) sendTo(ctx context.Context, m *seat, prefix, body []byte) error {
 	return nil
 }
 
-// tryEnter locks r.mu and reports true if the program may publish without waiting. An
-// error is why it never may.
-func (r *room) tryEnter() (entered bool, err error) {
+// tryEnter locks r.mu and reports true if its caller, who publishes up to the state last,
+// may do so without waiting. An error is why it never may.
+func (r *room) tryEnter(last roomState) (entered bool, err error) {
 	r.mu.Lock()
 	switch {
 	case r.state == roomGone:
 		err = errRoomGone
-	case r.state != roomOpen:
+	case r.state > last:
 		err = ErrServerClosed
 	case !r.held && len(r.queue) == 0:
 		return true, nil
@@ -73,11 +73,12 @@ func (r *room) tryEnter() (entered bool, err error) {
 	return false, err
 }
 
-// enter locks r.mu once the program may publish, or returns why it may not.
-func (r *room) enter(ctx context.Context) error {
+// enter locks r.mu once its caller, who publishes up to the state last, may do so, or
+// returns why it may not.
+func (r *room) enter(ctx context.Context, last roomState) error {
 	r.mu.Lock()
 	_, ok := r.enterLocked(ctx)
-	if ok && r.state == roomOpen {
+	if ok && r.state <= last {
 		return nil
 	}
 	defer r.mu.Unlock()
@@ -85,7 +86,7 @@ func (r *room) enter(ctx context.Context) error {
 	switch {
 	case r.state == roomGone:
 		return errRoomGone
-	case r.state != roomOpen:
+	case r.state > last:
 		return ErrServerClosed
 	}
 	return ctx.Err()
@@ -131,35 +132,56 @@ func signal(ch chan struct{}) {
 }
 
 // appendAndUnlock appends messages to the log, each behind prefix, for the audience but
-// those in except. Nothing else appends. r.mu must be held; it is released before
-// goroutines are started.
+// those in except. r.mu must be held; it is released before goroutines are started.
 func (r *room) appendAndUnlock(audience journal.Audience, except []Member, prefix []byte, messages ...[]byte) {
-	start, from := r.log.Cursor(), r.log.End()
+	start := r.log.Cursor()
 	var few [8]uint64 // so that a few excepted need no memory
 	excepted := r.idsLocked(few[:0], except)
 	grew := false
 	for _, body := range messages {
 		header := encodeHeader(len(body))
-		grew = r.log.Append(audience, prefix, header[:], body) || grew
-		for _, id := range excepted {
-			r.log.Narrow(journal.Except(id))
-		}
-		if r.cfg.history > 0 {
-			if !audience.IsOnly() {
-				r.history.add(r.log)
-			}
-			r.history.trim(r.log, r.cfg.history, r.log.End()-r.cfg.backlog/2)
-		}
+		grew = r.appendLocked(audience, excepted, prefix, header[:], body) || grew
 	}
+	r.startAndUnlock(grew, r.showLocked(nil, start, len(messages), audience, excepted))
+}
+
+// appendLocked appends one message to the log, given in parts, and reports whether that
+// took another chunk. Nothing else appends. r.mu must be held.
+func (r *room) appendLocked(audience journal.Audience, excepted []uint64, parts ...[]byte) (grew bool) {
+	grew = r.log.Append(audience, parts...)
+	for _, id := range excepted {
+		r.log.Narrow(journal.Except(id))
+	}
+	if r.cfg.history > 0 {
+		if !audience.IsOnly() {
+			r.history.add(r.log)
+		}
+		r.history.trim(r.log, r.cfg.history, r.log.End()-r.cfg.backlog/2)
+	}
+	return grew
+}
+
+// showLocked shows the n messages that were appended since start to their audience, and
+// counts them. It appends those whose writers must be started to woken, which may be nil
+// for none. r.mu must be held.
+func (r *room) showLocked(woken *[]*seat, start journal.Cursor, n int, audience journal.Audience, excepted []uint64) *[]*seat {
 	r.log.Publish()
-	r.counts.messages += uint64(len(messages))
-	r.counts.bytes += uint64(r.log.End() - from)
-	r.counts.deliveries += uint64(len(messages) * r.audienceLocked(audience, excepted))
-	var woken *[]*seat
+	r.counts.messages += uint64(n)
+	r.counts.bytes += uint64(r.log.End() - start.Pos())
+	r.counts.deliveries += uint64(n * r.audienceLocked(audience, excepted))
 	if len(r.unpolled) > 0 {
-		woken = seatLists.Get().(*[]*seat)
-		*woken = r.wakeLocked((*woken)[:0], audience, excepted, start)
+		if woken == nil {
+			woken = seatLists.Get().(*[]*seat)
+			*woken = (*woken)[:0]
+		}
+		*woken = r.wakeLocked(*woken, audience, excepted, start)
 	}
+	return woken
+}
+
+// startAndUnlock starts those who write what was appended, and looks at the pace if that
+// took another chunk. r.mu must be held; it is released before goroutines are started.
+func (r *room) startAndUnlock(grew bool, woken *[]*seat) {
 	startSweep := len(r.polled) > 0 && !r.sweeping
 	if startSweep {
 		r.sweeping = true

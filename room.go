@@ -70,6 +70,7 @@ type room struct {
 	log     *journal.Log
 	members list.List           // of *seat, in the order of joining
 	names   map[string]struct{} // of the members, if they are to be unique
+	ids     map[uint64]struct{} // of the members, if the server has an order
 	leaving []*seat             // those that were kicked and are written to
 	history history
 	counts  roomCounts
@@ -100,8 +101,9 @@ type roomState uint8
 
 const (
 	roomOpen   roomState = iota // members join, members and the program publish
-	roomEnding                  // nobody joins, only members publish, and nothing is held
-	roomClosed                  // nothing is published
+	roomEnding                  // nobody joins, only members and the order publish, and nothing is held
+	roomSealed                  // nothing is published
+	roomClosed                  // its members are disconnected
 	roomGone                    // it was empty; another of its name may be there
 )
 
@@ -116,6 +118,9 @@ func newRoom(name string, cfg *serverConfig, sweepers *sync.WaitGroup, total *at
 	}
 	if cfg.uniqueNames {
 		r.names = make(map[string]struct{})
+	}
+	if cfg.order != nil {
+		r.ids = make(map[uint64]struct{})
 	}
 	r.sweepFunc, r.pacedFunc = r.sweep, r.paced
 	return r
@@ -143,6 +148,9 @@ func (r *room) join(m *seat, id uint64) error {
 	r.counts.joins++
 	r.counts.deliveries += uint64(len(r.history))
 	m.ID, m.JoinedAt = id, time.Now()
+	if r.ids != nil {
+		r.ids[id] = struct{}{}
+	}
 	m.elem = r.members.PushBack(m)
 	m.cur = r.history.start(r.log)
 	m.pos.Store(m.cur.Pos())
@@ -183,6 +191,7 @@ func (r *room) unlistLocked(m *seat) {
 	r.members.Remove(m.elem)
 	m.elem = nil
 	delete(r.names, m.Name)
+	delete(r.ids, m.ID)
 	m.ref.session.Store(nil)
 }
 

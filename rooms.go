@@ -51,27 +51,36 @@ func (s *Server) Broadcast(ctx context.Context, from string, body []byte, except
 	}
 	var short [128]byte // so that a short name needs no allocation
 	prefix := AppendFrame(short[:0], []byte(from))
-	rooms := s.liveRooms()
-	if len(rooms) == 1 {
-		return rooms[0].broadcast(ctx, prefix, body, except)
+	if s.cfg.order != nil {
+		return s.submitBroadcast(ctx, Batch{All: true}, prefix, body, except)
 	}
+	return s.inAllRooms(ctx, roomOpen, func(r *room) { r.appendAndUnlock(0, except, prefix, body) })
+}
+
+// inAllRooms calls publish for each room with room.mu held, which publish releases. Rooms
+// that are held come last. When ctx ends first, it returns ctx.Err(). A room that has
+// passed the state last makes it return ErrServerClosed.
+func (s *Server) inAllRooms(ctx context.Context, last roomState, publish func(r *room)) error {
 	var held []*room
-	for _, r := range rooms {
-		switch entered, err := r.tryEnter(); {
+	for _, r := range s.liveRooms() {
+		switch entered, err := r.tryEnter(last); {
 		case err != nil && err != errRoomGone:
 			return err
 		case entered:
-			r.appendAndUnlock(0, except, prefix, body)
+			publish(r)
 			s.measureEmpty(r)
 		case err == nil:
 			held = append(held, r)
 		}
 	}
 	for _, r := range held {
-		if err := r.broadcast(ctx, prefix, body, except); err != nil && err != errRoomGone {
+		switch err := r.enter(ctx, last); {
+		case err == nil:
+			publish(r)
+			s.measureEmpty(r)
+		case err != errRoomGone:
 			return err
 		}
-		s.measureEmpty(r)
 	}
 	return nil
 }
@@ -95,10 +104,30 @@ func (s *Server) Members() []Member {
 	return all
 }
 
+// Disconnect disconnects all members, and does not wait. Others may join meanwhile and
+// after it. When Disconnect returns, no room lists who was a member before. They are still
+// written what they were owed until then, for up to 5 s. The reason, or [ErrKicked] if it
+// is nil, is what leave hooks get.
+func (s *Server) Disconnect(reason error) {
+	if reason == nil {
+		reason = ErrKicked
+	}
+	for _, m := range s.Members() {
+		if sess := m.session(); sess != nil {
+			sess.kick(reason)
+		}
+	}
+}
+
 // Flush blocks until everything published before the call has been written to the
-// connections of all members that have not left. When ctx ends first, it returns
-// ctx.Err().
+// connections of all members that have not left. With [WithOrder] it first waits until
+// the order has settled. When ctx ends first, it returns ctx.Err().
 func (s *Server) Flush(ctx context.Context) error {
+	if s.cfg.order != nil {
+		if err := s.cfg.order.Settle(ctx); err != nil {
+			return err
+		}
+	}
 	for _, r := range s.liveRooms() {
 		if err := r.flush(ctx); err != nil {
 			return err

@@ -192,8 +192,9 @@ func (s *session) publishBuffered() (waited bool, err error) {
 	}
 }
 
-// publish asks the message hooks, and publishes messages. If there are hooks, messages
-// has one element. It reports whether the messages had to wait, for hooks or for others.
+// publish asks the message hooks, and publishes messages, or submits them to the order. If
+// there are hooks, messages has one element. It reports whether the messages had to wait,
+// for hooks or for others, or may have had to.
 func (s *session) publish(messages [][]byte) (waited bool, err error) {
 	prefix := s.prefix
 	if len(s.srv.cfg.onMessage) > 0 {
@@ -225,6 +226,9 @@ func (s *session) publish(messages [][]byte) (waited bool, err error) {
 		messages[0] = s.filtered.Body
 	}
 	s.logMessages(messages)
+	if s.srv.cfg.order != nil {
+		return true, s.submit(prefix, messages)
+	}
 	waited, err = s.room.publish(&s.seat, prefix, messages...)
 	return waited || len(s.srv.cfg.onMessage) > 0, err
 }

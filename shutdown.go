@@ -2,6 +2,7 @@ package chatroom
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -103,14 +104,24 @@ func (s *Server) end(listeners []*onceCloser) {
 		closing.Go(func() { _ = c.close() }) // each may wait
 	}
 	s.reading.Wait()
+	if s.cfg.order != nil {
+		if err := s.cfg.order.Settle(s.leaveCtx); err != nil {
+			s.log(slog.LevelWarn, "not settled", slog.Any("error", err))
+		}
+	}
+	s.endRooms(roomSealed)
 	close(s.sealed)
 	s.running.Wait()
 	s.sweepers.Wait() // they have nothing left to do
 	closing.Wait()
-	s.mu.Lock()
-	for _, r := range s.rooms {
-		r.endTo(roomClosed) // so that no timer keeps it
-	}
-	s.mu.Unlock()
+	s.endRooms(roomClosed) // so that no timer keeps them
 	close(s.ended)
+}
+
+func (s *Server) endRooms(to roomState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.rooms {
+		r.endTo(to)
+	}
 }
