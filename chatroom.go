@@ -31,8 +31,8 @@ type Server struct {
 	ending, sealed, ended chan struct{}
 
 	// hookCtx is the parent of the contexts of all hooks but leave hooks. It ends when
-	// the server's end begins. leaveCtx is the parent of the contexts of leave hooks.
-	// It ends with Close.
+	// the server's end begins. leaveCtx is the parent of the contexts of leave hooks, and
+	// bounds how long the order may take to settle. It ends with Close.
 	hookCtx, leaveCtx       context.Context
 	endHookCtx, endLeaveCtx context.CancelFunc
 
@@ -68,7 +68,7 @@ type Server struct {
 }
 
 // NewServer returns a server with one empty room. It starts no goroutine, so a server
-// that never serves anything needs no Shutdown or Close.
+// that never serves anything needs no Shutdown or Close, unless its [Order] does.
 func NewServer(opts ...ServerOption) *Server {
 	cfg := newServerConfig(opts)
 	s := &Server{

@@ -18,10 +18,10 @@ import (
 // what it has not published is lost to this server's members. It returns [ErrServerClosed]
 // when the server has ended. It keeps nothing of the batches.
 //
-// Deliver skips a batch with a frame that is cut, longer than [WithMaxMessage] allows, or
-// has a header that differs from what [AppendFrame] writes, and logs that. So servers that
-// share an order should have the same limit. It is safe for concurrent use, but only one
-// call at a time keeps batches in sequence.
+// Deliver logs and skips a batch unless its frames come in pairs, are whole, have headers
+// as [AppendFrame] writes them, and are no longer than [WithMaxMessage] allows, which should
+// be the same on all servers. Deliver is safe for concurrent use, but batches of concurrent
+// calls are published in any sequence.
 func (s *Server) Deliver(ctx context.Context, own bool, batches ...Batch) error {
 	select {
 	case <-s.sealed:
@@ -61,15 +61,15 @@ func (s *Server) deliver(ctx context.Context, own bool, batches []Batch) error {
 		if r == nil {
 			return nil
 		}
-		err := r.enter(ctx, roomEnding)
-		switch {
-		case err == errRoomGone:
-			continue
-		case err == nil:
+		switch err := r.enter(ctx, roomEnding); err {
+		case errRoomGone:
+		case nil:
 			r.deliverAndUnlock(own, batches)
 			s.measureEmpty(r)
+			return nil
+		default:
+			return err
 		}
-		return err
 	}
 }
 

@@ -226,8 +226,9 @@ func WithBacklog(bytes int) ServerOption {
 }
 
 // WithLogger sets where the server logs. At Info it logs who joins, and who leaves and
-// why; at Warn refused connections, slow consumers and failures to accept; at Error
-// hooks that panic; and at Debug each message with the beginning of its text.
+// why; at Warn refused connections, slow consumers, failures to accept, and what an order
+// does wrong; at Error hooks that panic; and at Debug each message with the beginning of
+// its text.
 //
 // The default, and nil, is to log nothing.
 func WithLogger(l *slog.Logger) ServerOption {

@@ -3,17 +3,18 @@ package chatroom
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 )
 
-// ErrUnavailable is why a message is not published while the server's [Order] takes none.
+// ErrUnavailable is what a server's [Order] returns while it takes no messages, and matches
+// the reason with which a member leaves whose messages it has not taken.
 var ErrUnavailable = errors.New("chatroom: order unavailable")
 
 // A Batch is messages of one sender on their way into an order that servers share.
 type Batch struct {
-	// Room is the name of the room that the messages are for, and All whether they are
-	// for every room instead.
+	// Room is the name of the room that the messages are for, unless they are for All.
 	Room string
 	All  bool
 
@@ -28,31 +29,51 @@ type Batch struct {
 }
 
 // An Order decides in which sequence the servers that share it pass messages on. A server
-// with an order submits what its members and its program publish, and publishes what the
-// order gives to [Server.Deliver]: on every server that shares the order, that which submitted
-// it included. All methods must be safe for concurrent use. The server calls them without
-// a lock, so they may wait, and may call the server.
+// with an order submits what its members and its program say, and publishes what the order
+// gives to [Server.Deliver]: on every server that shares the order, that which submitted it
+// included. Each server has an Order of its own, by which the order knows the server.
+//
+// All methods must be safe for concurrent use. The server holds no lock while it calls
+// them, so they may wait, and may call the server.
 type Order interface {
-	// Attach tells the order its server. NewServer calls it once; the order may call
+	// Attach tells the order its server. [NewServer] calls it once. The order may call
 	// Deliver from then on.
 	Attach(s *Server)
 
 	// Submit puts b into the order, and keeps nothing of it. When it returns nil, b is on
-	// its way: it will be delivered, or its loss be reported. Batches that one goroutine
-	// submits stay in sequence. Submit waits while the order takes no more, unless ctx
-	// ends. It may deliver b itself. Its error disconnects the member whose messages they
-	// are, with that as the reason, or is what Broadcast returns. It must match
-	// ErrUnavailable if the order takes nothing. After an error, b should be delivered
-	// nowhere.
+	// its way: it is delivered, also if its sender leaves, or its loss is reported. Batches
+	// that one goroutine submits stay in sequence. Submit waits while the order takes no
+	// more, unless ctx ends, which that of a member does when the server disconnects it.
+	// Submit may deliver b itself.
+	//
+	// If the order takes nothing, the error must match [ErrUnavailable]. Any error means
+	// that b is not published: it disconnects the member that sent b, or is what Broadcast
+	// returns.
 	Submit(ctx context.Context, b Batch) error
 
-	// Settle waits until all that was submitted before it has been delivered to this
+	// Settle waits until all that was submitted before the call has been delivered to this
 	// server, or its loss been reported, unless ctx ends.
 	Settle(ctx context.Context) error
 }
 
-// WithOrder has o decide the sequence of messages, which several servers may share. What
-// members and the program say is then published when o delivers it.
+// WithOrder has o decide the sequence of messages, which servers may share. What members
+// and the program say is published, and counted, when o delivers it.
+//
+// What is promised of a room then holds over all servers, with these differences:
+//
+//   - A member receives what comes in the sequence after the point at which its own server
+//     has listed it.
+//   - What a member had submitted when it left, or was kicked, is still published. If it
+//     connects again meanwhile, it may receive that.
+//   - [Member.Send] goes past o. Its text may overtake what was submitted before.
+//   - [Room.Broadcast] and [Server.Broadcast] return when o has taken the message, which
+//     reaches the members of every server.
+//   - If o does not take a message, its sender is disconnected with [ErrUnavailable].
+//   - A message that waits for o is held twice.
+//
+// Everything else is each server's own: hooks, which run where a member is, before its
+// message is submitted; members, names, limits, histories, kicks. So is the pace, but while
+// one server's room waits for slow members, o waits there: see [Server.Deliver].
 //
 // The default, and nil, is none: the server decides.
 func WithOrder(o Order) ServerOption {
@@ -94,6 +115,12 @@ func (s *Server) submitBroadcast(ctx context.Context, b Batch, prefix, body []by
 	return s.submit(ctx, b, prefix, body)
 }
 
+// submits is the context of what a member submits, and what ends it.
+type submits struct {
+	ctx context.Context
+	end context.CancelFunc
+}
+
 // submit submits the member's messages, each behind prefix. It keeps none of the slices.
 // It fails once the server has disconnected the member.
 func (s *session) submit(prefix []byte, messages [][]byte) error {
@@ -102,23 +129,26 @@ func (s *session) submit(prefix []byte, messages [][]byte) error {
 		return errNotMember // it was disconnected, and the session knows why
 	}
 	err := s.srv.submit(ctx, Batch{Room: s.room.name, Sender: s.ID}, prefix, messages...)
-	if errors.Is(err, ErrServerClosed) && s.srv.isClosing() {
+	switch {
+	case err == nil || errors.Is(err, ErrUnavailable):
+		return err
+	case errors.Is(err, ErrServerClosed) && s.srv.isClosing():
 		return ErrServerClosed
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 // submitContext returns the context of what the member submits. It ends when this end
 // disconnects the member. Unlike that of hooks it outlasts the beginning of the server's
 // end, since what was read is still published.
 func (s *session) submitContext() context.Context {
-	if s.submitCtx == nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.submitCtx, s.endSubmits = context.WithCancel(s.withValues(context.Background()))
-		if s.state >= sessionKicked {
-			s.endSubmits()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.submits == nil {
+		ctx, end := context.WithCancel(s.withValues(context.Background()))
+		if s.submits = (&submits{ctx, end}); s.state >= sessionKicked {
+			end()
 		}
 	}
-	return s.submitCtx
+	return s.submits.ctx
 }

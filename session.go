@@ -41,9 +41,8 @@ type session struct {
 	byHook   bool     // an admit hook has refused it, or a message hook has ended it
 	filtered *Message // what message hooks are given; nil until there was one
 
-	// The context of hooks; nil while none runs. The context of what is submitted to the
-	// order; nil until something was.
-	hookCtx, submitCtx context.Context
+	// The context of hooks; nil while none runs.
+	hookCtx context.Context
 
 	// closer counts the goroutine that closes the connection.
 	closer sync.WaitGroup
@@ -57,7 +56,7 @@ type session struct {
 	gone       chan struct{}      // closed when it hangs up; made when somebody waits for it
 	patience   *time.Timer        // ends a kicked member's time; nil if it was not kicked
 	endHookCtx context.CancelFunc // ends hookCtx; nil while there is none
-	endSubmits context.CancelFunc // ends submitCtx; nil while there is none
+	submits    *submits           // nil until something was submitted to the order
 }
 
 type sessionState uint8
@@ -89,8 +88,8 @@ func (s *session) moveLocked(to sessionState) bool {
 	if to >= sessionKicked && s.endHookCtx != nil {
 		s.endHookCtx()
 	}
-	if to >= sessionKicked && s.endSubmits != nil {
-		s.endSubmits()
+	if to >= sessionKicked && s.submits != nil {
+		s.submits.end()
 	}
 	if to == sessionHangingUp {
 		if s.gone != nil {

@@ -76,8 +76,8 @@ func (s *session) leave(reason error) error {
 
 // finish takes the member off the list, closes the connection and waits for the
 // session's other goroutines. It returns why the session has ended. A failed write
-// counts more than the reads after it, but less than a clean goodbye, a hook's verdict
-// or the server's end. A reset counts more than a goodbye.
+// counts more than the reads after it, but less than a clean goodbye, a verdict of a
+// hook's or the order's, or the server's end. A reset counts more than a goodbye.
 func (s *session) finish(reason error) error {
 	s.leaveRoom()
 	if reason == nil {
@@ -85,7 +85,7 @@ func (s *session) finish(reason error) error {
 			reason = fmt.Errorf("chatroom: write message: %w", reset)
 		}
 	} else {
-		verdict := reason == ErrServerClosed || s.byHook || errors.Is(reason, ErrHookFailed)
+		verdict := reason == ErrServerClosed || s.byHook || errors.Is(reason, ErrHookFailed) || errors.Is(reason, ErrUnavailable)
 		s.mu.Lock()
 		if s.writeErr != nil && !verdict {
 			reason = s.writeErr

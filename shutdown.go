@@ -13,6 +13,9 @@ import (
 // has. Connections that are no members yet are closed immediately. When ctx ends
 // first, it closes the rest like [Server.Close] and returns ctx.Err().
 //
+// What members had sent by then, an [Order] has delivered before it is written out: end
+// the order after the server.
+//
 // A member that takes what it is owed slowly can keep Shutdown for as long as it takes
 // anything within each write timeout. Give Shutdown a ctx that ends.
 //

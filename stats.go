@@ -23,7 +23,7 @@ type RoomStats struct {
 	Joins   uint64 // members that have joined
 	Leaves  Leaves // members that have left; each counts before its leave hooks run
 
-	Messages uint64 // published, by members and the program
+	Messages uint64 // published, by members and the program; with WithOrder, by those of all servers
 	Bytes    uint64 // of these messages, with names and headers, as one member receives them
 	Dropped  uint64 // messages that message hooks dropped with ErrDrop
 
@@ -43,15 +43,16 @@ type Leaves struct {
 	Kicked       uint64 // ErrKicked
 	SlowConsumer uint64 // ErrSlowConsumer
 	Hook         uint64 // a hook failed, or a message hook returned an error
+	Unavailable  uint64 // ErrUnavailable; only with WithOrder
 	Timeout      uint64 // idle, or a frame unfinished, for too long
 	Protocol     uint64 // ErrBadHeader, ErrFrameTooLarge
 	Goodbye      uint64 // nil, a clean goodbye
-	Lost         uint64 // any other: the connection failed or ended within a frame, or the context of ServeConn ended
+	Lost         uint64 // any other: the connection failed or ended within a frame, the context of ServeConn ended, or Disconnect gave the reason
 }
 
 // Total returns the sum.
 func (l Leaves) Total() uint64 {
-	return l.ServerClosed + l.Kicked + l.SlowConsumer + l.Hook + l.Timeout + l.Protocol + l.Goodbye + l.Lost
+	return l.ServerClosed + l.Kicked + l.SlowConsumer + l.Hook + l.Unavailable + l.Timeout + l.Protocol + l.Goodbye + l.Lost
 }
 
 // add counts a member that has left for reason. byHook is whether a message hook gave
@@ -66,6 +67,8 @@ func (l *Leaves) add(reason error, byHook bool) {
 		l.SlowConsumer++
 	case byHook || errors.Is(reason, ErrHookFailed):
 		l.Hook++
+	case errors.Is(reason, ErrUnavailable):
+		l.Unavailable++
 	case errors.Is(reason, os.ErrDeadlineExceeded):
 		l.Timeout++
 	case errors.Is(reason, ErrBadHeader) || errors.Is(reason, ErrFrameTooLarge):
@@ -82,6 +85,7 @@ func (l *Leaves) addAll(other Leaves) {
 	l.Kicked += other.Kicked
 	l.SlowConsumer += other.SlowConsumer
 	l.Hook += other.Hook
+	l.Unavailable += other.Unavailable
 	l.Timeout += other.Timeout
 	l.Protocol += other.Protocol
 	l.Goodbye += other.Goodbye

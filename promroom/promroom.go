@@ -177,6 +177,7 @@ func (d *roomDescs) collect(ch chan<- prometheus.Metric, st chatroom.RoomStats, 
 	leaves(st.Leaves.Kicked, "kicked")
 	leaves(st.Leaves.SlowConsumer, "slow_consumer")
 	leaves(st.Leaves.Hook, "hook")
+	leaves(st.Leaves.Unavailable, "unavailable")
 	leaves(st.Leaves.Timeout, "timeout")
 	leaves(st.Leaves.Protocol, "protocol")
 	leaves(st.Leaves.Goodbye, "goodbye")

@@ -305,6 +305,6 @@ var faults = []fault{
 		"\treturn waited || len(s.srv.cfg.onMessage) > 0, err\n",
 		"\treturn waited, err\n"},
 	{"a failed write hides a hook's verdict", "session_end.go",
-		" || s.byHook || errors.Is(reason, ErrHookFailed)\n",
-		"\n"},
+		" || s.byHook || errors.Is(reason, ErrHookFailed) ||",
+		" ||"},
 }
