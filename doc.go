@@ -72,6 +72,12 @@
 // that nobody slips in between. The file docs/cookbook.md has recipes for what else hosts
 // want, from passwords to bridges.
 //
+// # Several servers
+//
+// A server decides the sequence of its rooms' messages itself, unless [WithOrder] has an
+// [Order] decide it. Servers that share an order have the same rooms: who is in a room of
+// one hears what is said there on any, in one sequence. See WithOrder for what it changes.
+//
 // # Pace and slow consumers
 //
 // Publishing, by a member or by the program, waits while a member that is not far

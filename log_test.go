@@ -64,6 +64,7 @@ func TestLogIsAsDocumented(t *testing.T) {
 		l := &flakyListener{Listener: chatroomtest.NewListener(), failures: 1}
 		s := newBareServer(t, l,
 			chatroom.WithLogger(slog.New(log)),
+			chatroom.WithOrder(&fakeOrder{settle: func(context.Context) error { return chatroom.ErrUnavailable }}),
 			chatroom.WithMaxConns(6),
 			chatroom.WithWriteTimeout(time.Second),
 			chatroom.WithOnJoin(func(_ context.Context, m chatroom.Member) {
@@ -89,6 +90,7 @@ func TestLogIsAsDocumented(t *testing.T) {
 		synctest.Wait()
 		join(" ") // a second later, so that it is logged
 		require.NoError(t, alice.Close())
+		require.NoError(t, s.Deliver(t.Context(), false, chatroom.Batch{}))
 		synctest.Wait()
 
 		require.NoError(t, s.Shutdown(t.Context()))
