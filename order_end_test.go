@@ -179,6 +179,36 @@ func TestSubmitWaits(t *testing.T) {
 	})
 }
 
+// Who is kicked while the order does not take its messages goes without delay, and who is
+// kicked before they are submitted says nothing.
+func TestKickBesideAnOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var submitted []string
+		s := chatroomtest.NewServer(t,
+			chatroom.WithOrder(&fakeOrder{submit: func(ctx context.Context, b chatroom.Batch) error {
+				submitted = append(submitted, string(b.Frames))
+				<-ctx.Done()
+				return ctx.Err()
+			}}),
+			chatroom.WithOnMessage(func(_ context.Context, m chatroom.Member, msg *chatroom.Message) error {
+				if string(msg.Body) == "kick me" {
+					m.Kick(nil)
+				}
+				return nil
+			}))
+		alice, bob := s.Join("alice"), s.Join("bob")
+		alice.Send("wait")
+		bob.Send("kick me")
+		synctest.Wait()
+		start := time.Now()
+		alice.Member.Kick(nil)
+		alice.WantClosed()
+		bob.WantClosed()
+		assert.Zero(t, time.Since(start))
+		assert.Equal(t, []string{string(message("alice", "wait"))}, submitted)
+	})
+}
+
 // receiveAll returns what c receives until its connection ends, and how it ends.
 func receiveAll(c *chatroomtest.Client) (bodies []string, err error) {
 	for {
