@@ -85,8 +85,11 @@ func (r *room) deliverAndUnlock(own bool, batches []Batch) {
 			excepted = r.exceptedLocked(excepted, &batches[i])
 		}
 		start, n := r.log.Cursor(), 0
-		for frames := batches[i].Frames; len(frames) > 0; n++ {
-			size, _ := messageLen(frames, maxLength)
+		for frames := batches[i].Frames; ; n++ {
+			size, err := messageLen(frames, maxLength)
+			if err != nil { // nothing is left
+				break
+			}
 			grew = r.appendLocked(0, excepted, frames[:size]) || grew
 			frames = frames[size:]
 		}

@@ -78,7 +78,7 @@ func (m Member) Send(ctx context.Context, from string, body []byte) error {
 
 // Kick throws the member out. It does not wait, and does nothing if the member has left.
 // When Kick returns, the room no longer lists the member and publishes nothing more from
-// it. The member is still written what it was owed until then, for up to 5 s, and then
+// it, but what an [Order] has taken before. The member is still written what it was owed until then, for up to 5 s, and then
 // its connection is closed. Leave hooks get a reason that matches [ErrKicked] and reason,
 // which may be nil.
 func (m Member) Kick(reason error) {
@@ -116,7 +116,8 @@ func (r Room) Server() *Server { return r.server }
 // body. If the room does not exist, nobody receives body, but with [WithHistory] those
 // who join within a minute do. A member in except takes memory for as long as the room
 // keeps the message: it is for a few. It returns [ErrFrameTooLarge] if from or body is longer
-// than [WithMaxMessage] allows, and [ErrServerClosed] when the server is ending.
+// than [WithMaxMessage] allows, and [ErrServerClosed] when the server is ending. With
+// [WithOrder] it blocks while the order takes no more, and returns the order's errors.
 func (r Room) Broadcast(ctx context.Context, from string, body []byte, except ...Member) error {
 	if r.server == nil {
 		return nil
