@@ -54,7 +54,7 @@ func (s *Server) Deliver(ctx context.Context, own bool, batches ...Batch) error 
 // deliver publishes batches for one room, or for all.
 func (s *Server) deliver(ctx context.Context, own bool, batches []Batch) error {
 	if batches[0].All {
-		return s.inAllRooms(ctx, roomEnding, func(r *room) { r.deliverAndUnlock(own, batches) })
+		return s.inRooms(ctx, s.liveRooms(), roomEnding, func(r *room) { r.deliverAndUnlock(own, batches) })
 	}
 	for {
 		r := s.findRoom(batches[0].Room, true)

@@ -54,15 +54,19 @@ func (s *Server) Broadcast(ctx context.Context, from string, body []byte, except
 	if s.cfg.order != nil {
 		return s.submitBroadcast(ctx, Batch{All: true}, prefix, body, except)
 	}
-	return s.inAllRooms(ctx, roomOpen, func(r *room) { r.appendAndUnlock(0, except, prefix, body) })
+	rooms := s.liveRooms()
+	if len(rooms) == 1 {
+		return rooms[0].broadcast(ctx, prefix, body, except)
+	}
+	return s.inRooms(ctx, rooms, roomOpen, func(r *room) { r.appendAndUnlock(0, except, prefix, body) })
 }
 
-// inAllRooms calls publish for each room with room.mu held, which publish releases. Rooms
+// inRooms calls publish for each of rooms with room.mu held, which publish releases. Rooms
 // that are held come last. When ctx ends first, it returns ctx.Err(). A room that has
 // passed the state last makes it return ErrServerClosed.
-func (s *Server) inAllRooms(ctx context.Context, last roomState, publish func(r *room)) error {
+func (s *Server) inRooms(ctx context.Context, rooms []*room, last roomState, publish func(r *room)) error {
 	var held []*room
-	for _, r := range s.liveRooms() {
+	for _, r := range rooms {
 		switch entered, err := r.tryEnter(last); {
 		case err != nil && err != errRoomGone:
 			return err
