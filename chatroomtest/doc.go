@@ -58,6 +58,7 @@
 //	... when a client is refused?               Refusal
 //	... an hour later?                          a synctest bubble
 //	... when a client hangs, is slow, is cut?   DialLink and JoinConn; Cut
+//	What if several servers share the rooms?    NewOrder
 //	Does my client cope with any framing?       TestClient; NewLink and SetSlice
 //	Does my server speak the protocol?          TestServer; DialRaw and SendPart by hand
 //	Does my listener do what Serve needs?       TestListener
