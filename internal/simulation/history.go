@@ -39,6 +39,7 @@ type config struct {
 	seeds      int // messages in each room before the server serves
 	unique     bool
 	maxMembers int
+	ordered    bool
 }
 
 func (h history) at(i int) byte {
@@ -75,6 +76,7 @@ func (h history) config() config {
 		seeds:      pick(h.at(9)>>4, 0, 0, 2, 0, 0, 30),
 		unique:     h.at(10)&3 == 3,
 		maxMembers: pick(h.at(10)>>4, 0, 0, 0, 4, 0, 7),
+		ordered:    h.at(10)&0x0c == 4,
 	}
 }
 
@@ -89,9 +91,9 @@ func (c config) link(number int, options byte) linkTraits {
 
 func (c config) String() string {
 	return fmt.Sprintf("backlog %d, messages up to %d bytes, timeouts: write %v, idle %v, handshake %v, frame %v; connections %v %+v; "+
-		"%d rooms of up to %d members, history %d, seeds %d%s%s",
+		"%d rooms of up to %d members, history %d, seeds %d%s%s%s",
 		c.backlog, c.maxMessage, c.write, c.idle, c.handshake, c.frame, c.kinds, c.traits,
-		c.rooms, c.maxMembers, c.history, c.seeds, either(c.unique, ", unique names", ""), either(c.filters, ", message hooks", ""))
+		c.rooms, c.maxMembers, c.history, c.seeds, either(c.unique, ", unique names", ""), either(c.filters, ", message hooks", ""), either(c.ordered, ", an order of its own", ""))
 }
 
 // An opcode says what a step does. The step's bytes a and b say to whom and how.
@@ -142,17 +144,23 @@ type step struct {
 	a, b   byte
 }
 
-func (h history) steps() []step {
+// steps returns the steps, of which there are as many kinds.
+func (h history) steps(kinds opcode) []step {
 	var steps []step
 	for i := headLen; i < len(h) && len(steps) < maxSteps; i += stepLen {
 		steps = append(steps, step{
-			op:     opcode(h[i]&^atOnce) % opcodes,
+			op:     opcode(h[i]&^atOnce) % kinds,
 			atOnce: h[i]&atOnce != 0,
 			a:      h.at(i + 1),
 			b:      h.at(i + 2),
 		})
 	}
 	return steps
+}
+
+// count returns how many steps there are.
+func (h history) count() int {
+	return min(max(len(h)-headLen+stepLen-1, 0)/stepLen, maxSteps)
 }
 
 // without returns h without the n steps from the i'th on.

@@ -11,6 +11,7 @@ type linkState struct {
 	closingSince     time.Time
 	abandoned        bool // closing it dropped what was unsent
 	dropped, unread  int
+	inbound          int // bytes that the server has not read yet
 	misused          string
 	taken, written   int64
 	reading, writing bool
@@ -34,6 +35,7 @@ func (l *link) look() linkState {
 		abandoned:    !l.lingers,
 		dropped:      l.dropped,
 		unread:       l.unread,
+		inbound:      len(l.in),
 		misused:      l.misused,
 		taken:        l.taken,
 		written:      l.written,

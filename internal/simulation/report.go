@@ -18,9 +18,17 @@ const (
 	reduceTries = 100
 )
 
+// A kind is one of the kinds of histories.
+type kind struct {
+	name     string // of the function that runs a history given in bytes
+	run      runner
+	describe func(h history) fmt.Stringer // what its head says
+}
+
 // report runs h, and fails tb if that fails.
-func report(tb testing.TB, h history, what string, run runner) {
+func (k kind) report(tb testing.TB, h history, what string) {
 	tb.Helper()
+	run := k.run
 	err := run(h, nil)
 	if err == nil {
 		return
@@ -35,8 +43,8 @@ func report(tb testing.TB, h history, what string, run runner) {
 	if again := run(short, &trace); again != nil {
 		err = again
 	}
-	tb.Fatalf("simulation of %s: %v\n\n%v\n%s\nThese are %d of %d steps, as bytes:\n\n\tsimulation.RunHistory(t, []byte(%q))\n\nRun it again:\n\n\t%s",
-		what, err, short.config(), trace.String(), len(short.steps()), len(h.steps()), short, rerun(tb.Name()))
+	tb.Fatalf("simulation of %s: %v\n\n%v\n%s\nThese are %d of %d steps, as bytes:\n\n\tsimulation.%s(t, []byte(%q))\n\nRun it again:\n\n\t%s",
+		what, err, k.describe(short), trace.String(), short.count(), h.count(), k.name, short, rerun(tb.Name()))
 }
 
 // reduce removes steps from h as long as h fails without them. It returns what is
@@ -63,10 +71,10 @@ func reduce(h history, run runner) (history, error) {
 	if failed == nil {
 		return h, nil
 	}
-	for size := max(len(h.steps())/2, 1); ; size /= 2 {
+	for size := max(h.count()/2, 1); ; size /= 2 {
 		size = max(size, 1)
 		shorter := false
-		for i := len(h.steps()) - size; i > -size; i -= size {
+		for i := h.count() - size; i > -size; i -= size {
 			if less := h.without(max(i, 0), size+min(i, 0)); len(less) < len(h) && fails(less) {
 				h, shorter = less, true
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"testing/synctest"
 	"time"
 
@@ -69,10 +70,10 @@ type listening struct {
 	err    error
 }
 
-func newSimulation(h history, trace *strings.Builder) *simulation {
+func newSimulation(_ testing.TB, h history, trace *strings.Builder) *simulation {
 	s := &simulation{
 		cfg:     h.config(),
-		steps:   h.steps(),
+		steps:   h.steps(opcodes),
 		start:   time.Now(),
 		trace:   trace,
 		byAddr:  make(map[string]*client),
@@ -100,6 +101,9 @@ func newSimulation(h history, trace *strings.Builder) *simulation {
 	}
 	if s.cfg.filters {
 		options = append(options, chatroom.WithOnMessage(s.onMessage))
+	}
+	if s.cfg.ordered {
+		options = append(options, chatroom.WithOrder(&identity{}))
 	}
 	s.server = chatroom.NewServer(options...)
 	return s
@@ -184,6 +188,8 @@ func (s *simulation) settle() {
 		s.check()
 	}
 }
+
+func (s *simulation) failure() error { return s.failed }
 
 // fail notes the first thing that is wrong.
 func (s *simulation) fail(want, got string, args ...any) {

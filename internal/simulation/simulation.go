@@ -15,6 +15,8 @@
 // watches the room. It is the first who joins and leaves last, so a room without it is
 // empty. Where a history lets it leave together with others, nobody knows what is
 // published last there, and the model takes what the next one receives for the truth.
+//
+// Histories of a cluster are lives of a few servers that share an order: see [RunCluster].
 package simulation
 
 import (
@@ -38,7 +40,7 @@ import (
 // running.
 func Run(t *testing.T, seed uint64) {
 	t.Helper()
-	report(t, newHistory(seed), fmt.Sprintf("seed %d", seed), inBubble(t))
+	single(t).report(t, newHistory(seed), fmt.Sprintf("seed %d", seed))
 }
 
 // RunHistory does what [Run] does for a history given in bytes. It is for fuzz
@@ -48,17 +50,28 @@ func Run(t *testing.T, seed uint64) {
 // RunHistory keeps no part of the slice.
 func RunHistory(t *testing.T, h []byte) {
 	t.Helper()
-	report(t, h, "a history", inBubble(t))
+	single(t).report(t, h, "a history")
 }
 
 // A runner runs a history and returns what was wrong. It writes what happens to
 // trace, unless that is nil.
 type runner func(h history, trace *strings.Builder) error
 
+// single is the kind of history that is the life of one server.
+func single(t *testing.T) kind {
+	return kind{"RunHistory", inBubble(t, newSimulation), func(h history) fmt.Stringer { return h.config() }}
+}
+
+// A life is one run of a history.
+type life interface {
+	run() error     // does the steps, and returns what was wrong
+	failure() error // what was wrong so far
+}
+
 // inBubble returns what runs a history in a bubble of its own.
-func inBubble(t *testing.T) runner {
+func inBubble[L life](t *testing.T, begin func(tb testing.TB, h history, trace *strings.Builder) L) runner {
 	return func(h history, trace *strings.Builder) (err error) {
-		var s *simulation
+		failure := func() error { return nil }
 		defer func() {
 			// The goroutines of the bubble wait for each other.
 			v := recover()
@@ -66,13 +79,14 @@ func inBubble(t *testing.T) runner {
 				return
 			}
 			err = fmt.Errorf("want the history to come to an end, got %v\n%s", v, bubbleStacks())
-			if s != nil && s.failed != nil {
-				err = fmt.Errorf("%w; then %w", s.failed, err)
+			if before := failure(); before != nil {
+				err = fmt.Errorf("%w; then %w", before, err)
 			}
 		}()
-		synctest.Test(t, func(*testing.T) {
-			s = newSimulation(h, trace)
-			err = s.run()
+		synctest.Test(t, func(t *testing.T) {
+			l := begin(t, h, trace)
+			failure = l.failure
+			err = l.run()
 		})
 		return err
 	}

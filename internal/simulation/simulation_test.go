@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 300, "how many histories TestSimulate runs")
+	histories = flag.Int("histories", 300, "how many histories TestSimulate and TestSimulateCluster each run")
 	firstSeed = flag.Uint64("seed", 0, "the seed of the first of them")
 )
 
@@ -31,11 +31,17 @@ func TestMain(m *testing.M) {
 // Lives of a server that nobody has thought of. For more of them:
 //
 //	go test -run '^TestSimulate$' ./internal/simulation -histories=10000
-func TestSimulate(t *testing.T) {
+func TestSimulate(t *testing.T) { runHistories(t, simulation.Run) }
+
+// Lives of a few servers that share an order.
+func TestSimulateCluster(t *testing.T) { runHistories(t, simulation.RunCluster) }
+
+// runHistories runs as many histories as the flag says, each in a subtest of its own.
+func runHistories(t *testing.T, run func(t *testing.T, seed uint64)) {
 	start := time.Now()
 	for i := range *histories {
 		seed := *firstSeed + uint64(i)
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { simulation.Run(t, seed) })
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { run(t, seed) })
 	}
 	took := time.Since(start)
 	t.Logf("%d histories in %v, %.0f a second", *histories, took.Round(time.Millisecond), float64(*histories)/took.Seconds())
@@ -97,4 +103,18 @@ func FuzzSimulate(f *testing.F) {
 		f.Add([]byte(h))
 	}
 	f.Fuzz(simulation.RunHistory)
+}
+
+// FuzzSimulateCluster does the same for servers that share an order.
+func FuzzSimulateCluster(f *testing.F) {
+	for _, h := range []string{
+		"",
+		"\xf3\xa9\b\xe5\x05EV\a\x10po\x001?\x00\xf7\x82\x00k\xe9\a,\xc2\x04ʌ\x89\xb6e\x13\xad!\x8b9\xeb",
+		"d#l\xb2S]:\x90\xdeZO\rì\x12\x9b\x15\x00#\xeb\x01/\xf0\x16Mk",
+		"\xad" + "bDX\x19\xd1+\xc0\xa5`y\x00\x80\\\x00O\xcf\x00\xe6\x9b\x03b\xbd\x03\x83s\x0f\xbb\xc7",
+		"M\xd1U\x19\x04\xe2\xb22\r0\x18\x00\xe4b\x00\x9c\x17\x00q\xb2\x00\xce\xf5\x00 \n\x00+\xe8\x00\x17\xe8\x00\"\x11\x00\xdbg\x00:H\x93\xce\x02\x01鞀\xd58\x01Aj",
+	} {
+		f.Add([]byte(h))
+	}
+	f.Fuzz(simulation.RunClusterHistory)
 }

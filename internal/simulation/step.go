@@ -160,7 +160,7 @@ func (s *simulation) goodbye(c *client, half bool) {
 	if c.link.hangUp() {
 		c.causes = before // what has been sent may be read, but its end is no goodbye
 		c.lossy = true
-		s.isReset(c)
+		c.isReset()
 	}
 }
 
@@ -169,13 +169,13 @@ func (s *simulation) cut(c *client) {
 	s.note("%v is cut off", c)
 	c.over, c.lossy = true, true
 	c.link.reset()
-	s.isReset(c)
+	c.isReset()
 }
 
 // isReset notes that c ends with a reset. After a write to a socket has met the
 // reset, another write finds no connection any more, and a read finds the end of
 // half a frame.
-func (s *simulation) isReset(c *client) {
+func (c *client) isReset() {
 	c.must(syscall.ECONNRESET)
 	if c.link.kind == polledLink {
 		c.may(syscall.EPIPE)
