@@ -20,8 +20,10 @@ import (
 const (
 	root = "../../.." // of the module, from here
 
-	// histories is how many a fault may take to be found.
-	histories = 3000
+	// histories is how many a fault may take to be found, and clusterHistories how many of
+	// clusters.
+	histories        = 3000
+	clusterHistories = 2000
 )
 
 const program = `package planted_test
@@ -36,7 +38,7 @@ import (
 func TestFault(t *testing.T) {
 	for seed := range uint64(%d) {
 		fmt.Println("history", seed+1) // should the server panic, the last of these is it
-		if !t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { simulation.Run(t, seed) }) {
+		if !t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { simulation.%s(t, seed) }) {
 			fmt.Println("found after", seed+1)
 			return
 		}
@@ -52,14 +54,24 @@ var (
 )
 
 // Each fault that is planted is found.
-func TestPlantedFaults(t *testing.T) {
+func TestPlantedFaults(t *testing.T) { plantAll(t, faults, "Run", histories) }
+
+// Each fault of servers that share an order is found.
+func TestPlantedClusterFaults(t *testing.T) {
+	plantAll(t, clusterFaults, "RunCluster", clusterHistories)
+}
+
+// plantAll plants faults, and has the function of package simulation that is called run
+// find each, within so many histories. Nothing must be found without a fault.
+func plantAll(t *testing.T, faults []fault, run string, histories int) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("builds package chatroom once for each fault")
 	}
 	for _, f := range append(faults, fault{name: "none"}) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			dir := copyModule(t)
+			dir := copyModule(t, fmt.Appendf(nil, program, histories, run))
 			if f.file != "" {
 				plant(t, dir, f)
 			}
@@ -90,15 +102,16 @@ func plant(t *testing.T, dir string, f fault) {
 	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(source), f.old, f.new, 1)), 0o600))
 }
 
-// copyModule copies what the simulation needs of the module.
-func copyModule(t *testing.T) (dir string) {
+// copyModule copies what the simulation needs of the module, and adds a program that runs
+// it.
+func copyModule(t *testing.T, program []byte) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	write := func(name string, data []byte) {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
 	}
-	for _, pattern := range []string{"*.go", "internal/*/*.go"} {
+	for _, pattern := range []string{"*.go", "internal/*/*.go", "chatroomtest/order*.go"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		require.NotEmpty(t, files)
@@ -114,7 +127,7 @@ func copyModule(t *testing.T) (dir string) {
 		}
 	}
 	write("go.mod", []byte("module example.com/chatroom\n\ngo 1.25.0\n"))
-	write("planted/planted_test.go", fmt.Appendf(nil, program, histories))
+	write("planted/planted_test.go", program)
 	return dir
 }
 
