@@ -28,7 +28,7 @@ type RoomStats struct {
 	Dropped  uint64 // messages that message hooks dropped with ErrDrop
 
 	Deliveries   uint64 // messages published, each times the members that it is for, and history to newcomers
-	BytesWritten uint64 // to the members' connections, with names and headers
+	BytesWritten uint64 // to the members' connections, with names and headers; counted a moment after the write
 	Backlog      int64  // bytes by which the slowest member is behind now
 
 	Holds    uint64        // times that publishing had to wait for members to catch up
