@@ -1,0 +1,5 @@
+//go:build unix
+
+package natsroom_test
+
+func runChild(where string) {}

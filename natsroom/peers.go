@@ -1,0 +1,75 @@
+package natsroom
+
+import (
+	"fmt"
+	"time"
+)
+
+// Peers are the servers of an order, as their beats tell. Ages go by the engine's clock, which
+// stamps what the stream takes, so that old beats do not seem new to whoever reads them late.
+type peers struct {
+	all   map[uint64]*peer
+	now   time.Time // the latest stamp
+	at    time.Time // when it was read
+	paced bool      // publishing waits, because servers with more than half of all members are far behind
+}
+
+type peer struct {
+	beat
+	heard time.Time // the stamp of its last message
+}
+
+func newPeers() peers { return peers{all: make(map[uint64]*peer)} }
+
+// tick tells what time the engine has.
+func (p *peers) tick(stamp, at time.Time) {
+	if stamp.After(p.now) {
+		p.now, p.at = stamp, at
+	}
+}
+
+// hear takes note of a message, and of the beat if it is one.
+func (p *peers) hear(e envelope, b *beat, stamp time.Time) {
+	known := p.all[e.incarnation]
+	switch {
+	case b != nil && b.bye:
+		delete(p.all, e.incarnation)
+		return
+	case b != nil && known == nil:
+		known = &peer{}
+		p.all[e.incarnation] = known
+		fallthrough
+	case b != nil:
+		known.beat = *b
+	case known == nil:
+		return // not until its first beat
+	}
+	known.heard = stamp
+}
+
+// expire forgets the servers that have not been heard for that long.
+func (p *peers) expire(after time.Duration, at time.Time) {
+	for incarnation, known := range p.all {
+		if p.engineNow(at).Sub(known.heard) > after {
+			delete(p.all, incarnation)
+		}
+	}
+}
+
+// engineNow returns what time it is by the engine's clock, about.
+func (p *peers) engineNow(at time.Time) time.Time { return p.now.Add(at.Sub(p.at)) }
+
+// members returns how many members all servers have, and how many of them are on servers that
+// are far behind.
+func (p *peers) members() (all, pressed uint64) {
+	for _, known := range p.all {
+		all += known.members
+		if known.pressed {
+			pressed += known.members
+		}
+	}
+	return all, pressed
+}
+
+// serverName returns what the log calls a server.
+func serverName(incarnation uint64) string { return fmt.Sprintf("%016x", incarnation) }
