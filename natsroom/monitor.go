@@ -24,7 +24,7 @@ type monitor struct {
 }
 
 // runMonitor has beats published, and does what follows when they do not come back. It ends
-// with the order.
+// with the order. It never touches the connection, which may block while the engine is away.
 func (o *Order) runMonitor() {
 	m := monitor{tick: max(o.cfg.beat/ticksPerBeat, time.Millisecond)}
 	m.sinceBeat = o.cfg.beat // the first one is due
@@ -56,7 +56,6 @@ func (o *Order) lookAfter(m *monitor, passed time.Duration) {
 		o.counts.members = members
 		o.beatDue = true
 		signal(o.work)
-		o.sendPace(o.beatLocked())
 	}
 	m.busy += passed
 	if !o.busy {
@@ -67,7 +66,9 @@ func (o *Order) lookAfter(m *monitor, passed time.Duration) {
 			signal(o.nudge) // the reader may be stuck, whatever the library says
 		}
 	}
-	o.peers.expire(holdBeats*o.cfg.beat, time.Now())
+	for _, incarnation := range o.peers.expire(holdBeats*o.cfg.beat, time.Now()) {
+		o.log.Info("server gone", "server", serverName(incarnation))
+	}
 	o.paceLocked()
 	o.moveLocked()
 	state, left, hurry := o.state, o.health.left(), o.pressedLocked() && !o.peers.paced && m.busy > o.cfg.beat/2
@@ -168,9 +169,12 @@ func (o *Order) paceLocked() {
 	o.passTurnLocked()
 }
 
-// sendPace tells the others how far behind the server is past the stream, since who is far
+// sendPace tells the others past the stream how far behind the server is, since who is far
 // behind reads the stream late.
-func (o *Order) sendPace(b beat) {
+func (o *Order) sendPace() {
+	o.mu.Lock()
+	b := o.beatLocked()
+	o.mu.Unlock()
 	_ = o.nc.Publish(o.subjects.pace, b.append(envelope{kindBeat, o.incarnation, 1}.append(nil))) // the next may arrive
 }
 
@@ -203,6 +207,7 @@ func (o *Order) runSurvey() {
 		case <-o.ctx.Done():
 			return
 		}
+		o.sendPace()
 		ctx, cancel := context.WithTimeout(o.ctx, o.cfg.ackWait)
 		s, err := o.js.Stream(ctx, o.subjects.stream)
 		cancel()

@@ -28,32 +28,36 @@ func (p *peers) tick(stamp, at time.Time) {
 	}
 }
 
-// hear takes note of a message, and of the beat if it is one.
-func (p *peers) hear(e envelope, b *beat, stamp time.Time) {
+// hear takes note of a message, and of the beat if it is one. It reports whether the server was
+// not known before, or is no more.
+func (p *peers) hear(e envelope, b *beat, stamp time.Time) (came, gone bool) {
 	known := p.all[e.incarnation]
 	switch {
 	case b != nil && b.bye:
 		delete(p.all, e.incarnation)
-		return
+		return false, known != nil
 	case b != nil && known == nil:
-		known = &peer{}
+		known, came = &peer{}, true
 		p.all[e.incarnation] = known
 		fallthrough
 	case b != nil:
 		known.beat = *b
 	case known == nil:
-		return // not until its first beat
+		return false, false // not until its first beat
 	}
 	known.heard = stamp
+	return came, false
 }
 
-// expire forgets the servers that have not been heard for that long.
-func (p *peers) expire(after time.Duration, at time.Time) {
+// expire forgets the servers that have not been heard for that long, and returns them.
+func (p *peers) expire(after time.Duration, at time.Time) (gone []uint64) {
 	for incarnation, known := range p.all {
 		if p.engineNow(at).Sub(known.heard) > after {
 			delete(p.all, incarnation)
+			gone = append(gone, incarnation)
 		}
 	}
+	return gone
 }
 
 // engineNow returns what time it is by the engine's clock, about.

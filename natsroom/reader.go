@@ -283,6 +283,11 @@ func (o *Order) passed(meta *nats.MsgMetadata, e envelope, b *beat) {
 		o.heardLocked()
 		o.settleLocked()
 	}
-	o.peers.hear(e, b, meta.Timestamp)
+	switch came, gone := o.peers.hear(e, b, meta.Timestamp); {
+	case came:
+		o.log.Info("server came", "server", serverName(e.incarnation), "own", isOwn)
+	case gone:
+		o.log.Info("server gone", "server", serverName(e.incarnation))
+	}
 	o.paceLocked()
 }

@@ -200,3 +200,8 @@ func (e *events) has(parts ...string) bool {
 	}
 	return false
 }
+
+// siteConn returns the options of a connection over a line, which notices soon when it is cut.
+func siteConn(way *line) []nats.Option {
+	return []nats.Option{way.option(), nats.PingInterval(quick), nats.FlusherTimeout(2 * quick)}
+}
