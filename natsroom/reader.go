@@ -174,6 +174,7 @@ func (o *Order) receive(m *nats.Msg, meta *nats.MsgMetadata) error {
 			o.mu.Lock()
 			o.counts.repeats++
 			o.mu.Unlock()
+			o.log.Debug("repeat dropped", "server", serverName(e.incarnation), "n", e.n)
 			o.passed(meta, envelope{}, nil)
 			return nil
 		case isJump:

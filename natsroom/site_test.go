@@ -139,15 +139,18 @@ func (e *events) Handle(_ context.Context, r slog.Record) error {
 		fmt.Fprintf(&b, " %s=%v", a.Key, a.Value)
 		return true
 	})
+	if r.Message != "message" {
+		e.add(b.String())
+	}
+	return nil
+}
+
+func (e *events) add(line string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if r.Message == "message" {
-		return nil
-	}
-	e.all = append(e.all, b.String())
+	e.all = append(e.all, line)
 	close(e.changed)
 	e.changed = make(chan struct{})
-	return nil
 }
 
 func (e *events) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -144,6 +144,16 @@ func (w *witness) flood(n int) (done <-chan struct{}) {
 	return ended
 }
 
+// wait waits until done is closed.
+func wait(t *testing.T, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		require.FailNow(t, "not sent")
+	}
+}
+
 // padding makes messages of a usual length.
 var padding = strings.Repeat("x", 64)
 
