@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,14 +75,19 @@ func newSites(t *testing.T, urls string, n int, c siteConfig) []*site {
 	return sites
 }
 
-// streamName returns the name of an order of the test's own.
+// streamNames has the names of orders by the names of the tests that run, and streams counts them.
+var (
+	streamNames sync.Map
+	streams     atomic.Int64
+)
+
+// streamName returns the name of an order of the test's own, another one each time it runs.
 func streamName(t *testing.T) string {
-	return strings.Map(func(r rune) rune {
-		if r == '/' || r == ' ' {
-			return '_'
-		}
-		return r
-	}, t.Name())
+	name, known := streamNames.LoadOrStore(t.Name(), fmt.Sprintf("%s-%d", t.Name(), streams.Add(1)))
+	if !known {
+		t.Cleanup(func() { streamNames.Delete(t.Name()) })
+	}
+	return name.(string)
 }
 
 // settle waits until what the site has submitted has come back.
