@@ -18,7 +18,7 @@ const ticksPerBeat = 10
 type monitor struct {
 	tick      time.Duration
 	sinceBeat time.Duration
-	busy      time.Duration     // for how long the reader has waited for members
+	pressed   time.Duration     // for how long the server has been far behind because of its members
 	leaving   []chatroom.Member // who is being disconnected after an outage
 	gone      int               // how many of them were
 }
@@ -57,21 +57,23 @@ func (o *Order) lookAfter(m *monitor, passed time.Duration) {
 		o.beatDue = true
 		signal(o.work)
 	}
-	m.busy += passed
+	if m.pressed += passed; !o.busy || !o.pressedLocked() {
+		m.pressed = 0
+	}
 	if !o.busy {
-		m.busy = 0
 		before := o.health.silent
 		o.health.pass(passed)
 		if patience := 2 * o.cfg.beat; before/patience < o.health.silent/patience {
 			signal(o.nudge) // the reader may be stuck, whatever the library says
 		}
 	}
-	for _, incarnation := range o.peers.expire(holdBeats*o.cfg.beat, time.Now()) {
+	for _, incarnation := range o.peers.expire(time.Now()) {
 		o.log.Info("server gone", "server", serverName(incarnation))
 	}
 	o.paceLocked()
 	o.moveLocked()
-	state, left, hurry := o.state, o.health.left(), o.pressedLocked() && !o.peers.paced && m.busy > o.cfg.beat/2
+	state, left := o.state, o.health.left()
+	hurry := m.pressed > 2*o.cfg.beat && !o.peers.paced // by when all servers know of it
 	o.mu.Unlock()
 	o.disconnectSome(m, state, left)
 	if hurry {
@@ -190,10 +192,19 @@ func (o *Order) hearPace(m *nats.Msg) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if known := o.peers.all[e.incarnation]; known != nil {
-		known.pressed = b.pressed
-		o.paceLocked()
+	now := time.Now()
+	o.hearLocked(e, &b, o.peers.engineNow(now), now)
+}
+
+// hearLocked takes note of a message for the list of servers. o.mu must be held.
+func (o *Order) hearLocked(e envelope, b *beat, stamp, at time.Time) {
+	switch came, gone := o.peers.hear(e, b, stamp, at); {
+	case came:
+		o.log.Info("server came", "server", serverName(e.incarnation))
+	case gone:
+		o.log.Info("server gone", "server", serverName(e.incarnation))
 	}
+	o.paceLocked()
 }
 
 // runSurvey asks with every beat how far the stream goes, and whether it is still the same.

@@ -95,8 +95,8 @@ func Open(ctx context.Context, nc *nats.Conn, name string, opts ...Option) (*Ord
 		nudge:       make(chan struct{}, 1),
 		ready:       make(chan struct{}),
 		settled:     make(chan struct{}),
-		peers:       newPeers(),
 	}
+	o.peers = newPeers(holdBeats * o.cfg.beat)
 	o.log = o.cfg.logger.With("order", name)
 	o.health = health{hold: holdBeats * o.cfg.beat, outage: o.cfg.outage, spread: o.cfg.spread}
 	o.ctx, o.cancel = context.WithCancel(context.Background())

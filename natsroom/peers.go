@@ -8,6 +8,8 @@ import (
 // Peers are the servers of an order, as their beats tell. Ages go by the engine's clock, which
 // stamps what the stream takes, so that old beats do not seem new to whoever reads them late.
 type peers struct {
+	expiry time.Duration // after which a server is not counted that is not heard
+
 	all   map[uint64]*peer
 	now   time.Time // the latest stamp
 	at    time.Time // when it was read
@@ -19,7 +21,9 @@ type peer struct {
 	heard time.Time // the stamp of its last message
 }
 
-func newPeers() peers { return peers{all: make(map[uint64]*peer)} }
+func newPeers(expiry time.Duration) peers {
+	return peers{expiry: expiry, all: make(map[uint64]*peer)}
+}
 
 // tick tells what time the engine has.
 func (p *peers) tick(stamp, at time.Time) {
@@ -28,31 +32,32 @@ func (p *peers) tick(stamp, at time.Time) {
 	}
 }
 
-// hear takes note of a message, and of the beat if it is one. It reports whether the server was
-// not known before, or is no more.
-func (p *peers) hear(e envelope, b *beat, stamp time.Time) (came, gone bool) {
+// hear takes note of a message of that stamp, and of the beat if it is one. It reports whether
+// the server was not known before, or is no more. A message that is older than p.expiry says
+// nothing of now.
+func (p *peers) hear(e envelope, b *beat, stamp, at time.Time) (came, gone bool) {
 	known := p.all[e.incarnation]
 	switch {
 	case b != nil && b.bye:
 		delete(p.all, e.incarnation)
 		return false, known != nil
-	case b != nil && known == nil:
+	case p.engineNow(at).Sub(stamp) > p.expiry, known == nil && b == nil, known != nil && stamp.Before(known.heard):
+		return false, false
+	case known == nil:
 		known, came = &peer{}, true
 		p.all[e.incarnation] = known
-		fallthrough
-	case b != nil:
+	}
+	if b != nil {
 		known.beat = *b
-	case known == nil:
-		return false, false // not until its first beat
 	}
 	known.heard = stamp
 	return came, false
 }
 
-// expire forgets the servers that have not been heard for that long, and returns them.
-func (p *peers) expire(after time.Duration, at time.Time) (gone []uint64) {
+// expire forgets the servers that have not been heard for so long, and returns them.
+func (p *peers) expire(at time.Time) (gone []uint64) {
 	for incarnation, known := range p.all {
-		if p.engineNow(at).Sub(known.heard) > after {
+		if p.engineNow(at).Sub(known.heard) > p.expiry {
 			delete(p.all, incarnation)
 			gone = append(gone, incarnation)
 		}

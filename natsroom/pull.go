@@ -22,6 +22,11 @@ const (
 	pullExpiry    = 30 * time.Second
 	pullHeartbeat = time.Second
 
+	// noResponders is the status when nobody has seen a request. Servers of the engine that have
+	// not heard of a new consumer yet answer so, and are asked again after askPause.
+	noResponders = "503"
+	askPause     = 20 * time.Millisecond
+
 	// consumerExpiry is after how long the engine forgets a consumer that nobody asks.
 	consumerExpiry = 30 * time.Second
 )
@@ -107,6 +112,14 @@ func (p *pull) next(ctx context.Context, nudge <-chan struct{}) (*nats.Msg, *nat
 			return nil, nil, ctx.Err()
 		}
 		if status := m.Header.Get("Status"); status != "" && len(m.Data) == 0 {
+			if status == noResponders && p.sent == 0 {
+				p.messages, p.bytes = 0, 0
+				select {
+				case <-time.After(askPause):
+				case <-ctx.Done():
+				}
+				continue
+			}
 			if err := p.note(status, m.Header); err != nil {
 				return nil, nil, err
 			}

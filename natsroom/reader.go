@@ -267,7 +267,8 @@ func (o *Order) passed(meta *nats.MsgMetadata, e envelope, b *beat) {
 	defer o.mu.Unlock()
 	o.at.cursor, o.at.readAt = meta.Sequence.Stream, meta.Timestamp
 	o.at.last = max(o.at.last, meta.Sequence.Stream+meta.NumPending)
-	o.peers.tick(meta.Timestamp, time.Now())
+	now := time.Now()
+	o.peers.tick(meta.Timestamp, now)
 	isOwn := e.incarnation == o.incarnation
 	if !isOwn && o.out.behind(o.at.cursor) {
 		o.heardLocked() // what comes back is behind this
@@ -284,11 +285,5 @@ func (o *Order) passed(meta *nats.MsgMetadata, e envelope, b *beat) {
 		o.heardLocked()
 		o.settleLocked()
 	}
-	switch came, gone := o.peers.hear(e, b, meta.Timestamp); {
-	case came:
-		o.log.Info("server came", "server", serverName(e.incarnation), "own", isOwn)
-	case gone:
-		o.log.Info("server gone", "server", serverName(e.incarnation))
-	}
-	o.paceLocked()
+	o.hearLocked(e, b, meta.Timestamp, now)
 }

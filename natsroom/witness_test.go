@@ -32,7 +32,13 @@ type witness struct {
 // watch has a witness join, and returns once its server lists it.
 func (s *site) watch(t *testing.T, name string) *witness {
 	t.Helper()
-	w := newWitness(t, s.DialLink(64<<10), name)
+	return s.watchOver(t, s.DialLink(64<<10), name)
+}
+
+// watchOver is watch over a connection to the server.
+func (s *site) watchOver(t *testing.T, nc net.Conn, name string) *witness {
+	t.Helper()
+	w := newWitness(t, nc, name)
 	s.events.want("joined", "name="+name)
 	return w
 }
@@ -127,12 +133,15 @@ func (w *witness) send(text string) {
 
 // flood has the witness send n numbered messages. It returns a channel that is closed when
 // they are sent, or cannot be.
-func (w *witness) flood(n int) (done <-chan struct{}) {
+func (w *witness) flood(n int) (done <-chan struct{}) { return w.floodWith(n, padding) }
+
+// floodWith is flood with a text that follows each number.
+func (w *witness) floodWith(n int, text string) (done <-chan struct{}) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for i := range n {
-			if w.conn.Send(w.t.Context(), fmt.Appendf(nil, "%d %s", i, padding)) != nil {
+			if w.conn.Send(w.t.Context(), fmt.Appendf(nil, "%d %s", i, text)) != nil {
 				return // as when its server is killed
 			}
 		}
