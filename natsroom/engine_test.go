@@ -12,7 +12,6 @@ import (
 
 	"example.com/chatroom"
 	"example.com/chatroom/natsroom"
-	"example.com/chatroom/natsroom/internal/enginetest"
 )
 
 // A leader that resigns in a flood loses nothing and doubles nothing.
@@ -28,7 +27,7 @@ func TestLeaderStepsDown(t *testing.T) {
 
 // Nor does one that is killed.
 func TestLeaderKilled(t *testing.T) {
-	cluster := enginetest.Start(t, engineBinary, 3)
+	cluster := startCluster(t)
 	sites := newSites(t, cluster.URLs(), 3, siteConfig{order: []natsroom.Option{natsroom.WithOutage(time.Minute)}})
 	floodAround(t, sites, func() {
 		leader, _ := cluster.Leader(sites[0].js, "chatroom-"+streamName(t))
@@ -66,7 +65,7 @@ func floodAround(t *testing.T, sites []*site, happen func()) {
 // Without a majority publishing waits, then members are disconnected. When it is back, all
 // goes on by itself.
 func TestNoMajority(t *testing.T) {
-	cluster := enginetest.Start(t, engineBinary, 3)
+	cluster := startCluster(t)
 	s := newSite(t, cluster.URLs(), streamName(t), siteConfig{order: []natsroom.Option{
 		natsroom.WithOutage(3 * time.Second), natsroom.WithSpread(time.Second),
 	}})

@@ -5,11 +5,12 @@ import "time"
 // A State is how a server stands to its order.
 type State int
 
+// The states. From Leaving on nobody joins.
 const (
 	InOrder State = iota // what it publishes comes back
 	Holding              // nothing has come back for three beats: publishing waits
-	Leaving              // nothing has for the outage: members are being disconnected, and nobody joins
-	Out                  // nobody joins, and nothing is published
+	Leaving              // nothing has for the outage: members are being disconnected
+	Out                  // nobody is left, and nothing is published
 	Closed               // the order is closed
 )
 

@@ -16,32 +16,44 @@ import (
 // childEnv tells the test's binary that it is a chat server, and where.
 const childEnv = "NATSROOM_CHILD"
 
-var (
-	engineBinary string // the command that runs a server of an engine
-	shared       sharedCluster
-)
+var shared sharedCluster
+
+// buildEngine builds the command that runs a server of an engine, for the tests that need one.
+var buildEngine = sync.OnceValues(func() (binary string, err error) {
+	if engineDir, err = os.MkdirTemp("", "natsroom"); err != nil {
+		return "", err
+	}
+	return enginetest.Build(engineDir)
+})
+
+// engineDir is where the command is, or empty.
+var engineDir string
 
 func TestMain(m *testing.M) {
 	if where := os.Getenv(childEnv); where != "" {
 		runChild(where)
 		return
 	}
-	dir, err := os.MkdirTemp("", "natsroom")
-	if err == nil {
-		engineBinary, err = enginetest.Build(dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 	code := m.Run()
 	shared.end()
-	_ = os.RemoveAll(dir) // of temporary files
+	if engineDir != "" {
+		_ = os.RemoveAll(engineDir) // of temporary files
+	}
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// startCluster starts an engine of three servers, which ends with the test.
+func startCluster(tb testing.TB) *enginetest.Cluster {
+	tb.Helper()
+	binary, err := buildEngine()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return enginetest.Start(tb, binary, 3)
 }
 
 // A sharedCluster is an engine of three servers for the tests that leave it as it is.
@@ -54,7 +66,7 @@ type sharedCluster struct {
 // get starts the engine if it does not run.
 func (s *sharedCluster) get(t *testing.T) *enginetest.Cluster {
 	t.Helper()
-	s.once.Do(func() { s.cluster = enginetest.Start(&sharedTB{T: t, s: s}, engineBinary, 3) })
+	s.once.Do(func() { s.cluster = startCluster(&sharedTB{T: t, s: s}) })
 	if s.cluster == nil {
 		t.Fatal("the shared engine has not started")
 	}

@@ -14,9 +14,13 @@ const (
 	DefaultBackfill       = 4096             // messages of the stream that a starting server reads
 )
 
-// What follows from a beat.
 const (
-	holdBeats = 3 // without so many a server holds, and is not counted by the others
+	// holdBeats is for how many beats a server may be silent until it holds, and the others do
+	// not count it any more.
+	holdBeats = 3
+
+	// forever is longer than anybody waits, and leaves room for sums.
+	forever = time.Duration(1 << 62)
 )
 
 // An Option configures [Open].
@@ -119,7 +123,7 @@ func WithOutage(d time.Duration) Option {
 		case d == 0:
 			c.outage = DefaultOutage
 		case d < 0:
-			c.outage = 1<<63 - 1
+			c.outage = forever
 		}
 	})
 }

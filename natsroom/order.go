@@ -104,6 +104,9 @@ func Open(ctx context.Context, nc *nats.Conn, name string, opts ...Option) (*Ord
 	if most := nc.MaxPayload(); most < int64(o.cfg.fragment+headroom) {
 		return nil, fmt.Errorf("natsroom: open %q: the engine takes %d bytes a message, want %d", name, most, o.cfg.fragment+headroom)
 	}
+	if nc.Opts.MaxReconnect >= 0 {
+		o.log.Warn("connection", "error", "it gives up when it cannot reconnect for long")
+	}
 	info, err := o.awaitStream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("natsroom: open %q: %w", name, err)

@@ -2,6 +2,7 @@ package natsroom
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -249,7 +250,7 @@ func (o *Order) deliver(subject string, e envelope, data []byte) error {
 	err = o.server.Deliver(o.ctx, e.incarnation == o.incarnation, batches...)
 	o.setBusy(false)
 	clear(batches)
-	if err != nil {
+	if err != nil && !errors.Is(err, chatroom.ErrServerClosed) { // which has no members to tell
 		return fmt.Errorf("deliver: %w", err)
 	}
 	return nil

@@ -121,7 +121,6 @@ type eventList struct {
 	all     []string
 	seen    int
 	changed chan struct{}
-	done    bool
 }
 
 func newEvents(t *testing.T) *events {
