@@ -185,6 +185,13 @@ func TestHealth(t *testing.T) {
 	assert.Zero(t, patient.left())
 }
 
+func TestLinger(t *testing.T) {
+	assert.Zero(t, lingerFor(0))
+	assert.Less(t, lingerFor(3), 50*time.Microsecond)
+	assert.Equal(t, 50*time.Millisecond, lingerFor(100))
+	assert.Equal(t, 5*time.Second, lingerFor(1000))
+}
+
 func TestOutbox(t *testing.T) {
 	var b outbox
 	add := func(size int) {

@@ -10,6 +10,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// engineRate is how many messages a second the servers together have the engine deliver at most.
+const engineRate = 200_000
+
+// lingerFor returns how long a server gathers what is submitted, from one message of its to the
+// next. Each server's messages are delivered to all servers, so the rate of each goes down with
+// the square of how many there are. With three it is no limit, with a hundred it is 20 a second.
+func lingerFor(servers int) time.Duration {
+	return time.Duration(servers) * time.Duration(servers) * time.Second / engineRate
+}
+
 // maxPause is how long the publisher waits at most before it sends a message again.
 const maxPause = time.Second
 
@@ -23,8 +33,23 @@ func (o *Order) runPublisher() {
 		case <-o.ctx.Done():
 			return
 		}
-		for o.publishSome() {
+		for began := time.Now(); o.publishSome(); began = time.Now() {
+			o.linger(began)
 		}
+	}
+}
+
+// linger waits until the next message may be published after one that was begun then.
+func (o *Order) linger(began time.Time) {
+	o.mu.Lock()
+	left := time.Until(began.Add(lingerFor(len(o.peers.all))))
+	o.mu.Unlock()
+	if left <= 0 {
+		return
+	}
+	select {
+	case <-time.After(left):
+	case <-o.ctx.Done():
 	}
 }
 
