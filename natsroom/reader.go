@@ -151,8 +151,8 @@ func (o *Order) skip(why string, info *jetstream.StreamInfo) {
 	o.counts.gaps++
 	o.settleLocked()
 	o.mu.Unlock()
-	o.log.Warn("gap", "reason", why, "from", from, "to", to)
 	o.server.Disconnect(fmt.Errorf("%w: %s", ErrGap, why))
+	o.log.Warn("gap", "reason", why, "from", from, "to", to)
 }
 
 // missed disconnects the members, since messages are lost of which the stream has no trace.
@@ -161,8 +161,8 @@ func (o *Order) missed(why string, incarnation uint64) {
 	o.counts.gaps++
 	at := o.at.cursor
 	o.mu.Unlock()
-	o.log.Warn("gap", "reason", why, "from", at, "to", at, "server", serverName(incarnation))
 	o.server.Disconnect(fmt.Errorf("%w: %s", ErrGap, why))
+	o.log.Warn("gap", "reason", why, "from", at, "to", at, "server", serverName(incarnation))
 }
 
 // receive passes one message on, and moves the cursor behind it. It fails only if the order is
