@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 )
@@ -61,8 +62,8 @@ type Node struct {
 	ready  chan string // has room for the first line
 }
 
-// Start starts an engine of n servers, which ends with the test. It does not wait until they
-// have found each other.
+// Start starts an engine of n servers, which ends with the test. It blocks until they store on
+// all of them.
 func Start(tb testing.TB, binary string, n int) *Cluster {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "engine") // and not tb.TempDir, since tb may stand for many tests
@@ -83,7 +84,35 @@ func Start(tb testing.TB, binary string, n int) *Cluster {
 	for _, node := range c.Nodes {
 		node.await()
 	}
+	c.awaitReady()
 	return c
+}
+
+// awaitReady waits until a stream can be made on all servers. The engine does not tell when its
+// servers have found each other.
+func (c *Cluster) awaitReady() {
+	c.tb.Helper()
+	nc, err := nats.Connect(c.URLs())
+	require.NoError(c.tb, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(c.tb, err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, time.Second) // some requests get no answer
+		_, err := js.CreateStream(attempt, jetstream.StreamConfig{Name: "ready", Replicas: len(c.Nodes)})
+		cancel()
+		if err == nil {
+			require.NoError(c.tb, js.DeleteStream(ctx, "ready"))
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			require.FailNow(c.tb, "engine is not ready", "%v", err)
+		}
+	}
 }
 
 // freeAddrs returns addresses of loopback that nobody listens on.
