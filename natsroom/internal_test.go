@@ -1,11 +1,13 @@
 package natsroom
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -256,6 +258,44 @@ func TestPeers(t *testing.T) {
 	_, gone := p.hear(envelope{kindBeat, 3, 4}, &beat{bye: true}, start, start)
 	assert.True(t, gone)
 	assert.Empty(t, p.all)
+}
+
+// What the engine says of the stream is held against what was read of it.
+func TestCompare(t *testing.T) {
+	made := time.Unix(1000, 0)
+	info := func(created time.Time, first, last uint64) *jetstream.StreamInfo {
+		return &jetstream.StreamInfo{Created: created, State: jetstream.StreamState{FirstSeq: first, LastSeq: last}}
+	}
+	tests := []struct {
+		name   string
+		info   *jetstream.StreamInfo
+		since  time.Time // it has seemed shorter
+		isGap  bool
+		isErr  bool
+		cursor uint64
+	}{
+		{"all is read", info(made, 1, 100), time.Time{}, false, false, 100},
+		{"more follows", info(made, 101, 200), time.Time{}, false, false, 100},
+		{"something is missing", info(made, 102, 200), time.Time{}, true, false, 200},
+		{"emptied, and all was read", info(made, 101, 100), time.Time{}, false, false, 100},
+		{"another stream", info(made.Add(1), 1, 300), time.Time{}, true, false, 300},
+		{"shorter, for a moment", info(made, 1, 99), time.Time{}, false, true, 100},
+		{"shorter, for good", info(made, 1, 99), time.Now().Add(-time.Hour), true, false, 99},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := chatroom.NewServer()
+			defer s.Close()
+			o := &Order{server: s, log: slog.New(slog.DiscardHandler), settled: make(chan struct{}), peers: newPeers(time.Minute)}
+			o.cfg.rewound, o.reader.shorter = time.Minute, tt.since
+			o.reader.tracker = newTracker()
+			o.at = position{created: made, cursor: 100}
+			assert.Equal(t, tt.isErr, o.compare(tt.info) != nil)
+			assert.Equal(t, tt.isGap, o.counts.gaps == 1)
+			assert.Equal(t, tt.cursor, o.at.cursor)
+			assert.Equal(t, tt.isErr, !o.reader.shorter.IsZero())
+		})
+	}
 }
 
 func TestPressed(t *testing.T) {

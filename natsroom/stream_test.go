@@ -152,6 +152,28 @@ func TestAcknowledgementsLost(t *testing.T) {
 	require.Zero(t, stats.Lost)
 }
 
+// If a server's messages are not in the stream that were acknowledged, as when all servers of the
+// engine lose power before they have written them, the next one of that server tells.
+func TestLossNoticed(t *testing.T) {
+	s := newSite(t, shared.get(t).URLs(), streamName(t), siteConfig{})
+	s.watch(t, "alice")
+	publish := func(n byte) {
+		beat := "\x01b" + "12345678" + "\x00\x00\x00\x00\x00\x00\x00" + string(rune(n)) + "\x00\x00\x00"
+		_, err := s.js.Publish(t.Context(), "chatroom."+streamName(t)+".beat", []byte(beat))
+		require.NoError(t, err)
+	}
+	publish(7)
+	publish(8)
+	publish(10)
+	s.events.want("gap", "messages of a server are lost")
+	require.ErrorIs(t, s.WaitLeave("alice"), natsroom.ErrGap)
+	bob := s.watch(t, "bob")
+	publish(11)
+	require.NoError(t, s.Broadcast(t.Context(), "host", []byte("welcome")))
+	bob.wantLine("host: welcome")
+	require.EqualValues(t, 1, s.order.Stats().Gaps)
+}
+
 // Bytes that no server has published harm nobody.
 func TestGarbageSkipped(t *testing.T) {
 	sites := newSites(t, shared.get(t).URLs(), 2, siteConfig{})
