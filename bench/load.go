@@ -21,8 +21,8 @@ const (
 	// dialers is how many connections are made at the same time.
 	dialers = 16
 
-	// quiet is for how long nothing may arrive before a room counts as at rest.
-	quiet = 50 * time.Millisecond
+	// restTime is for how long nothing may arrive before a room counts as at rest.
+	restTime = 50 * time.Millisecond
 
 	// stampLen is the length of the time that a message carries, in hexadecimal.
 	stampLen = 16
@@ -43,10 +43,11 @@ type load struct {
 	ticker  int // file descriptor of a timer that wakes poll, or -1
 	missing int // members that have received less than they should
 	err     error
+	quiet   time.Duration // for which nothing may arrive before the rooms count as at rest
 
-	// stamps, if not nil, is told how long each message took, from the time
-	// that it carries to its delivery.
-	stamps func(time.Duration)
+	// stamps, if not nil, is told how long each message took, from the time that it carries
+	// to its delivery to a member that is observed. If it carries none, that is -1.
+	stamps func(*member, time.Duration)
 }
 
 // A member is one connection.
@@ -55,6 +56,9 @@ type member struct {
 	wire
 
 	got, want int64 // bytes of deliveries
+
+	// observed tells that the load reads the stamps of its deliveries. It must get no receipts.
+	observed bool
 
 	skipper frameSkipper
 	stamp   [stampLen]byte
@@ -80,7 +84,7 @@ func newEmptyLoad() (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &load{epoll: epoll, ticker: -1, events: make([]unix.EpollEvent, 256), buf: make([]byte, 256<<10)}, nil
+	return &load{epoll: epoll, ticker: -1, quiet: restTime, events: make([]unix.EpollEvent, 256), buf: make([]byte, 256<<10)}, nil
 }
 
 // join connects n more members and gives them a room of their own.
@@ -249,7 +253,7 @@ func (l *load) received() (sum int64) {
 func (l *load) rest() error {
 	for before := int64(-1); before != l.received(); {
 		before = l.received()
-		for until := time.Now().Add(quiet); time.Now().Before(until); {
+		for until := time.Now().Add(l.quiet); time.Now().Before(until); {
 			if err := l.poll(time.Until(until)); err != nil {
 				return err
 			}
@@ -340,7 +344,7 @@ func (l *load) read(m *member) {
 
 // count accounts for bytes of deliveries.
 func (l *load) count(m *member, p []byte) {
-	if l.stamps == nil {
+	if l.stamps == nil || !m.observed {
 		m.got += int64(len(p))
 		return
 	}
@@ -354,7 +358,7 @@ func (l *load) count(m *member, p []byte) {
 		} else if at < from+stampLen {
 			n = copy(m.stamp[at-from:], p)
 			if at+n == from+stampLen {
-				l.stamps(sinceStamp(m.stamp[:], now))
+				l.stamps(m, sinceStamp(m.stamp[:], now))
 			}
 		}
 		n = min(n, len(p))
@@ -369,6 +373,7 @@ func appendStamp(dst []byte, t time.Time) []byte {
 	return fmt.Appendf(dst, "%0*x", stampLen, t.Sub(stampBase).Nanoseconds())
 }
 
+// sinceStamp returns how long before now the stamp's time was, or -1 if it is none.
 func sinceStamp(stamp []byte, now time.Time) time.Duration {
 	var raw [stampLen / 2]byte
 	if _, err := hex.Decode(raw[:], stamp); err != nil {
@@ -390,6 +395,9 @@ type closedLoop struct {
 	senders int // of each room
 	bursts  [][]byte
 	limit   time.Duration // how long a round waits for a delivery
+
+	// burst, if not nil, returns what the i-th sender sends next, in place of bursts.
+	burst func(i int) []byte
 }
 
 // newClosedLoop returns the closed loop of a load. The first members of each
@@ -442,7 +450,11 @@ func (c *closedLoop) round() error {
 	next := 0
 	for _, room := range c.rooms {
 		for _, m := range room[:c.senders] {
-			if err := c.send(m, c.bursts[next]); err != nil {
+			burst := c.bursts[next]
+			if c.burst != nil {
+				burst = c.burst(next)
+			}
+			if err := c.send(m, burst); err != nil {
 				return err
 			}
 			next++

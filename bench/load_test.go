@@ -56,13 +56,13 @@ func TestStamps(t *testing.T) {
 	}
 	for size := 1; size <= len(stream); size++ {
 		n := 0
-		l := &load{stamps: func(d time.Duration) {
+		l := &load{stamps: func(_ *member, d time.Duration) {
 			n++
 			if d < 0 || d > time.Minute {
 				t.Errorf("cut into %d bytes: a latency of %v", size, d)
 			}
 		}}
-		m := &member{wire: wire{delivery: len(stream) / deliveries, stampAt: len("header")}}
+		m := &member{observed: true, wire: wire{delivery: len(stream) / deliveries, stampAt: len("header")}}
 		for in := stream; len(in) > 0; {
 			part := in[:min(size, len(in))]
 			in = in[len(part):]

@@ -28,14 +28,35 @@ type process struct {
 
 // startServer starts p's server with that many rooms.
 func startServer(p *peer, rooms int) (*process, error) {
-	self, err := os.Executable()
+	cmd, err := own("serve", p.name, strconv.Itoa(rooms))
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "serve", p.name, strconv.Itoa(rooms))
 	if p.exec != nil {
 		cmd = p.exec()
 	}
+	s, err := startProcess(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.awaitStart(); err != nil {
+		s.stop()
+		return nil, fmt.Errorf("%s did not start: %w", p.name, err)
+	}
+	return s, nil
+}
+
+// own returns a command that runs this program.
+func own(args ...string) (*exec.Cmd, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return exec.Command(path, args...), nil
+}
+
+// startProcess starts a server, and does not wait until it serves.
+func startProcess(cmd *exec.Cmd) (*process, error) {
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -48,16 +69,16 @@ func startServer(p *peer, rooms int) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &process{cmd: cmd, in: in, out: bufio.NewReader(out)}
+	return &process{cmd: cmd, in: in, out: bufio.NewReader(out)}, nil
+}
+
+// awaitStart waits until the server has said where it serves.
+func (s *process) awaitStart() error {
 	line, err := s.out.ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, &s.addrs)
-	}
 	if err != nil {
-		s.stop()
-		return nil, fmt.Errorf("%s did not start: %w", p.name, err)
+		return err
 	}
-	return s, nil
+	return json.Unmarshal(line, &s.addrs)
 }
 
 func (s *process) stop() {
@@ -121,6 +142,12 @@ func serveProcess(name, rooms string) error {
 	if err != nil {
 		return err
 	}
+	return announce(addrs)
+}
+
+// announce tells the starting process where this one serves. It returns when that process has
+// ended or does not need this one any more.
+func announce(addrs []string) error {
 	if err := json.NewEncoder(os.Stdout).Encode(addrs); err != nil {
 		return err
 	}

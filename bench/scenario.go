@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -163,29 +164,43 @@ func runOpen(p *peer, s settings) ([]float64, error) {
 	}
 	defer server.stop()
 	defer l.close()
-	if err := openLoop(l, s.duration/2); err != nil { // to warm up
+	if _, err := openLoop(l, s.duration/2); err != nil { // to warm up
 		return nil, err
 	}
 	var latencies []time.Duration
+	for i, m := range l.members {
+		m.observed = i >= senders || m.receipt == 0
+	}
 	cpu := server.cpu()
-	l.stamps = func(d time.Duration) { latencies = append(latencies, d) }
-	if err := openLoop(l, 2*s.duration); err != nil {
+	l.stamps = func(_ *member, d time.Duration) { latencies = append(latencies, d) }
+	deliveries, err := openLoop(l, 2*s.duration)
+	if err != nil {
 		return nil, err
 	}
 	cpu = server.cpu() - cpu
 	l.stamps = nil
 	slices.Sort(latencies)
-	at := func(q float64) float64 {
-		return float64(latencies[min(int(q*float64(len(latencies))), len(latencies)-1)].Nanoseconds()) / 1e6
-	}
-	return []float64{at(0.5), at(0.99), at(0.999), at(1), float64(cpu.Nanoseconds()) / float64(len(latencies))}, nil
+	return []float64{
+		quantile(latencies, 0.5), quantile(latencies, 0.99), quantile(latencies, 0.999), quantile(latencies, 1),
+		float64(cpu.Nanoseconds()) / float64(deliveries),
+	}, nil
 }
 
-// openLoop sends at openRate for as long as d, then waits for what was sent.
-func openLoop(l *load, d time.Duration) error {
+// quantile returns the latency, in milliseconds, that a part q of the sorted ones do not exceed, or
+// NaN if there is none.
+func quantile(sorted []time.Duration, q float64) float64 {
+	if len(sorted) == 0 {
+		return math.NaN()
+	}
+	return float64(sorted[min(int(q*float64(len(sorted))), len(sorted)-1)].Nanoseconds()) / 1e6
+}
+
+// openLoop sends at openRate for as long as d, then waits for what was sent. It returns how many
+// deliveries that was.
+func openLoop(l *load, d time.Duration) (deliveries int, err error) {
 	const interval = time.Second / openRate
 	if err := l.startTicker(interval); err != nil {
-		return err
+		return 0, err
 	}
 	defer l.stopTicker()
 	payload := make([]byte, payloadLen)
@@ -200,7 +215,7 @@ func openLoop(l *load, d time.Duration) error {
 		}
 		if time.Now().Before(due) {
 			if err := l.poll(time.Second); err != nil {
-				return err
+				return 0, err
 			}
 			continue
 		}
@@ -208,20 +223,21 @@ func openLoop(l *load, d time.Duration) error {
 		for _, m := range l.members {
 			if m != sender || m.echo {
 				m.want += int64(m.delivery)
+				deliveries++
 			}
 		}
 		sender.want += int64(sender.receipt)
 		appendStamp(payload[:0], due)
 		if err := l.send(sender, sender.encode(payload)); err != nil {
-			return err
+			return 0, err
 		}
 		sent++
 	}
 	l.countMissing(l.members)
 	if err := l.await(patience); err != nil {
-		return err
+		return 0, err
 	}
-	return l.verify()
+	return deliveries, l.verify()
 }
 
 const idleMembers = 10_000
