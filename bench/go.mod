@@ -4,6 +4,7 @@ go 1.25.0
 
 require (
 	example.com/chatroom v0.0.0
+	example.com/chatroom/natsroom v0.0.0
 	example.com/chatroom/wsroom v0.0.0
 	github.com/centrifugal/centrifuge v0.38.0
 	github.com/centrifugal/protocol v0.17.0
@@ -13,6 +14,7 @@ require (
 	github.com/lxzan/gws v1.8.9
 	github.com/mochi-mqtt/server/v2 v2.7.9
 	github.com/nats-io/nats-server/v2 v2.14.5
+	github.com/nats-io/nats.go v1.53.1
 	github.com/olahol/melody v1.1.4
 	golang.org/x/sys v0.47.0
 )
@@ -64,5 +66,6 @@ require (
 
 replace (
 	example.com/chatroom => ../
+	example.com/chatroom/natsroom => ../natsroom
 	example.com/chatroom/wsroom => ../wsroom
 )

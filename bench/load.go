@@ -57,6 +57,8 @@ type member struct {
 
 	got, want int64 // bytes of deliveries
 
+	group int // of a shared room's members
+
 	// observed tells that the load reads the stamps of its deliveries. It must get no receipts.
 	observed bool
 
@@ -404,10 +406,7 @@ type closedLoop struct {
 // room are its senders.
 func newClosedLoop(l *load, rooms [][]*member, senders, window int) *closedLoop {
 	loop := &closedLoop{load: l, window: window, rooms: rooms, senders: senders, limit: patience}
-	payload := make([]byte, payloadLen)
-	for i := range payload {
-		payload[i] = 'a' + byte(i%26)
-	}
+	payload := newPayload()
 	for _, room := range rooms {
 		for _, m := range room[:senders] {
 			var burst []byte
@@ -418,6 +417,15 @@ func newClosedLoop(l *load, rooms [][]*member, senders, window int) *closedLoop 
 		}
 	}
 	return loop
+}
+
+// newPayload returns a message's text, which carries no time.
+func newPayload() []byte {
+	payload := make([]byte, payloadLen)
+	for i := range payload {
+		payload[i] = 'a' + byte(i%26)
+	}
+	return payload
 }
 
 // deliveries returns how many deliveries a round has.

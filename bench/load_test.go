@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"testing"
 	"time"
 
@@ -109,7 +110,7 @@ func TestLoadNotices(t *testing.T) {
 func TestSpread(t *testing.T) {
 	for want, values := range map[string][]float64{
 		"–":                       nil,
-		"1.50":                    {1.5},
+		"1.50":                    {1.5, math.NaN()},
 		"12.0 (11.0–13.0)":        {13, 11, 12},
 		"1,234 (1,000–1,000,000)": {1000, 1234, 1000000},
 	} {

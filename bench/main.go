@@ -6,6 +6,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -19,6 +20,10 @@ func main() {
 	switch args := os.Args[1:]; {
 	case len(args) == 3 && args[0] == "serve":
 		err = serveProcess(args[1], args[2])
+	case len(args) == 3 && args[0] == "share":
+		err = shareProcess(args[1], args[2])
+	case len(args) == 2 && args[0] == "engine":
+		err = engineProcess(args[1])
 	case len(args) == 3 && args[0] == "memory":
 		err = memoryProcess(args[1], args[2])
 	default:
@@ -36,7 +41,7 @@ func run() error {
 	rounds := flag.Int("rounds", 3, "how often to measure each figure")
 	duration := flag.Duration("duration", time.Second, "how long to measure each time")
 	peerList := flag.String("peers", "", "the `names` of the peers to run, separated by commas, of "+peerNames()+" (default all)")
-	scenarioList := flag.String("scenario", "", "the `names` of the scenarios to run, separated by commas, of "+scenarioNames()+" (default all)")
+	scenarioList := flag.String("scenario", "", "the `names` of the scenarios to run, separated by commas, of "+scenarioNames()+"; what stands before a slash is for all of them (default all but cluster)")
 	svg := flag.String("svg", "", "draw charts into this `directory`")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -50,6 +55,10 @@ func run() error {
 	chosen, err := selectScenarios(*scenarioList)
 	if err != nil {
 		return err
+	}
+	selected = onlyUsed(selected, chosen)
+	if len(selected) == 0 {
+		return errors.New("none of the scenarios is for any of the peers")
 	}
 	s := settings{duration: *duration, scale: 1}
 	switch {
@@ -115,21 +124,36 @@ func (r *results) failure(strict bool) error {
 	return nil
 }
 
+// isFor reports whether the scenario is for p. Peers that share a room must be named.
 func (s *scenario) isFor(p *peer) bool {
-	return s.only == "" || slices.Contains(strings.Split(s.only, ","), p.name)
+	return s.only == "" && p.sharing == nil || slices.Contains(strings.Split(s.only, ","), p.name)
 }
 
+// onlyUsed returns the peers for which one of the scenarios is.
+func onlyUsed(peers []*peer, scenarios []*scenario) []*peer {
+	return slices.DeleteFunc(slices.Clone(peers), func(p *peer) bool {
+		return !slices.ContainsFunc(scenarios, func(s *scenario) bool { return s.isFor(p) })
+	})
+}
+
+// selectScenarios returns the scenarios with the names in list, or those of the comparison. The
+// name cluster is also for cluster/failures, and so on.
 func selectScenarios(list string) ([]*scenario, error) {
 	if list == "" {
-		return scenarios, nil
+		return slices.DeleteFunc(slices.Clone(scenarios), func(s *scenario) bool { return s.apart }), nil
 	}
 	var selected []*scenario
 	for name := range strings.SplitSeq(list, ",") {
-		i := slices.IndexFunc(scenarios, func(s *scenario) bool { return s.name == strings.TrimSpace(name) })
-		if i < 0 {
+		name = strings.TrimSpace(name)
+		found := false
+		for _, s := range scenarios {
+			if s.name == name || strings.HasPrefix(s.name, name+"/") {
+				selected, found = append(selected, s), true
+			}
+		}
+		if !found {
 			return nil, fmt.Errorf("no scenario %q: there are %s", name, scenarioNames())
 		}
-		selected = append(selected, scenarios[i])
 	}
 	return selected, nil
 }

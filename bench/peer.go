@@ -27,6 +27,9 @@ type peer struct {
 	// room and behaves as serveProcess does.
 	exec func() *exec.Cmd
 
+	// sharing is set in place of serve for servers that share a room.
+	sharing *sharing
+
 	// maxMembers is how many connections the server can have; zero is any number.
 	maxMembers int
 
@@ -66,6 +69,7 @@ func init() {
 		mochiPeer,
 		coderPeer,
 	}
+	peers = append(peers, sharingPeers...)
 }
 
 // selectPeers returns the peers with the names in list, or all.

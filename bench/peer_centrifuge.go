@@ -27,6 +27,10 @@ func serveCentrifuge(l net.Listener) error {
 	if err != nil {
 		return err
 	}
+	return serveCentrifugeNode(l, node)
+}
+
+func serveCentrifugeNode(l net.Listener, node *centrifuge.Node) error {
 	node.OnConnecting(func(context.Context, centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
 		return centrifuge.ConnectReply{MaxMessagesInFrame: -1}, nil
 	})

@@ -149,6 +149,9 @@ func (r *results) writeScenario(b *strings.Builder, s *scenario) {
 			r.writeTable(b, s, heads, func(i int) (column, int) { return s.columns[i], f })
 		}
 	}
+	if s.notes != nil {
+		s.notes(b, slices.DeleteFunc(slices.Clone(r.peers), func(p *peer) bool { return !s.isFor(p) }))
+	}
 	for _, c := range s.columns {
 		for _, p := range r.peers {
 			if err := r.cell(s, c, p).failed; err != nil {
@@ -182,8 +185,9 @@ func (r *results) writeTable(b *strings.Builder, s *scenario, heads []string, at
 	}
 }
 
-// spread formats the median of values and their range.
+// spread formats the median of values and their range. NaN is no value.
 func spread(values []float64) string {
+	values = slices.DeleteFunc(slices.Clone(values), math.IsNaN)
 	if len(values) == 0 {
 		return "–"
 	}

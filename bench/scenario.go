@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,9 +19,11 @@ type scenario struct {
 	name    string // as in -scenario
 	title   string // of its tables
 	text    string // what is done
-	only    string // the one peer it is for, or empty
+	only    string // the peers it is for, or empty
+	apart   bool   // it is run only if it is named
 	columns []column
 	figures []figure
+	notes   func(b *strings.Builder, peers []*peer) // writes what is to be known beside the tables; may be nil
 }
 
 // A column is one setting of a scenario.
@@ -56,6 +59,8 @@ var scenarios = []*scenario{
 	growthScenario,
 	roomsScenario,
 	memoryScenario,
+	clusterScenario,
+	failuresScenario,
 }
 
 var closedScenario = &scenario{
@@ -203,10 +208,7 @@ func openLoop(l *load, d time.Duration) (deliveries int, err error) {
 		return 0, err
 	}
 	defer l.stopTicker()
-	payload := make([]byte, payloadLen)
-	for i := range payload {
-		payload[i] = 'a' + byte(i%26)
-	}
+	payload := newPayload()
 	start := time.Now()
 	for sent := 0; ; {
 		due := start.Add(time.Duration(sent+1) * interval)

@@ -1,0 +1,249 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	engineServers = 3
+
+	// engineTimeout is how long the engine may take for anything it is asked to do.
+	engineTimeout = time.Minute
+)
+
+// An engine is servers of nats-server that know of each other, each a process of its own.
+type engine struct {
+	dir   string // where they store; removed at the end
+	nodes []*engineNode
+}
+
+// An engineNode is one of them.
+type engineNode struct {
+	engineConfig
+	*process // nil while it is down
+}
+
+// An engineConfig is what the process of a node is told.
+type engineConfig struct {
+	Name    string
+	Clients string   // address for clients
+	Cluster string   // address for the other nodes
+	Others  []string // addresses of the other nodes
+	Dir     string   // where it stores streams; empty for no streams
+	Await   int      // for how many other nodes it waits when it starts
+}
+
+// startEngine starts an engine, with or without streams, and waits until its servers know of each
+// other.
+func startEngine(streams bool) (*engine, error) {
+	addrs, err := freeAddrs(2 * engineServers)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{}
+	if streams {
+		if e.dir, err = os.MkdirTemp("", "bench-engine-"); err != nil {
+			return nil, err
+		}
+	}
+	for i := range engineServers {
+		c := engineConfig{
+			Name:    string(rune('a' + i)),
+			Clients: addrs[i],
+			Cluster: addrs[engineServers+i],
+			Await:   engineServers - 1,
+		}
+		for j, other := range addrs[engineServers:] {
+			if j != i {
+				c.Others = append(c.Others, other)
+			}
+		}
+		if streams {
+			c.Dir = filepath.Join(e.dir, c.Name)
+		}
+		e.nodes = append(e.nodes, &engineNode{engineConfig: c})
+	}
+	if err := e.start(e.nodes...); err != nil {
+		e.stop()
+		return nil, err
+	}
+	for _, n := range e.nodes {
+		n.Await = 0 // started again, it serves alone
+	}
+	return e, nil
+}
+
+// freeAddrs returns addresses on loopback that nobody listens on.
+func freeAddrs(n int) ([]string, error) {
+	var addrs []string
+	for range n {
+		l, err := listen()
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // when all are found, so that each is another one
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs, nil
+}
+
+// start starts nodes that are down, and waits until they accept clients.
+func (e *engine) start(nodes ...*engineNode) error {
+	for _, n := range nodes {
+		config, err := json.Marshal(n.engineConfig)
+		if err != nil {
+			return err
+		}
+		cmd, err := own("engine", string(config))
+		if err != nil {
+			return err
+		}
+		if n.process, err = startProcess(cmd); err != nil {
+			return err
+		}
+	}
+	for _, n := range nodes {
+		if err := n.awaitStart(); err != nil {
+			return fmt.Errorf("the engine's server %s did not start: %w", n.Name, err)
+		}
+	}
+	return nil
+}
+
+// kill kills a node without a warning.
+func (n *engineNode) kill() {
+	n.stop()
+	n.process = nil
+}
+
+// stop ends what runs, and removes what it has stored.
+func (e *engine) stop() {
+	for _, n := range e.nodes {
+		if n.process != nil {
+			n.kill()
+		}
+	}
+	if e.dir != "" {
+		_ = os.RemoveAll(e.dir) // at worst it stays in the temporary directory
+	}
+}
+
+// addrs returns the addresses of all nodes for clients.
+func (e *engine) addrs() (addrs []string) {
+	for _, n := range e.nodes {
+		addrs = append(addrs, n.Clients)
+	}
+	return addrs
+}
+
+// urls returns what a client of the engine connects to.
+func (e *engine) urls() string { return "nats://" + strings.Join(e.addrs(), ",nats://") }
+
+// leader returns the node that leads the engine's only stream, and the others.
+func (e *engine) leader() (leader *engineNode, others []*engineNode, err error) {
+	nc, err := nats.Connect(e.urls())
+	if err != nil {
+		return nil, nil, err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+	defer cancel()
+	streams := js.ListStreams(ctx)
+	for info := range streams.Info() {
+		for _, n := range e.nodes {
+			if info.Cluster != nil && info.Cluster.Leader == n.Name {
+				leader = n
+			} else {
+				others = append(others, n)
+			}
+		}
+	}
+	if leader == nil {
+		return nil, nil, cmp.Or(streams.Err(), errors.New("the engine has no stream with a leader"))
+	}
+	return leader, others, nil
+}
+
+// engineProcess is the other side of engine.start. It ends with the process that started it, which
+// alone an interrupt is for.
+func engineProcess(config string) error {
+	signal.Ignore(unix.SIGINT, unix.SIGTERM)
+	var c engineConfig
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
+		return err
+	}
+	o := &server.Options{
+		ServerName: c.Name,
+		Cluster:    server.ClusterOpts{Name: "bench"},
+		JetStream:  c.Dir != "",
+		StoreDir:   c.Dir,
+		NoLog:      true,
+		NoSigs:     true,
+	}
+	if c.Dir == "" { // then members may be its clients, and the load answers no pings
+		o.PingInterval, o.DisableShortFirstPing = time.Hour, true
+	}
+	var err error
+	if o.Host, o.Port, err = splitAddr(c.Clients); err != nil {
+		return err
+	}
+	if o.Cluster.Host, o.Cluster.Port, err = splitAddr(c.Cluster); err != nil {
+		return err
+	}
+	for _, other := range c.Others {
+		o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: other})
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		return err
+	}
+	s.Start()
+	if !s.ReadyForConnections(engineTimeout) {
+		return fmt.Errorf("no clients accepted within %v", engineTimeout)
+	}
+	for deadline := time.Now().Add(engineTimeout); s.NumRemotes() < c.Await; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d other servers found within %v, want %d", s.NumRemotes(), engineTimeout, c.Await)
+		}
+	}
+	err = announce([]string{s.Addr().String()})
+	if c.Dir != "" { // whoever has started it is gone, and cannot remove it
+		s.Shutdown()
+		s.WaitForShutdown()
+		_ = os.RemoveAll(c.Dir)
+		_ = os.Remove(filepath.Dir(c.Dir)) // by the last of them
+	}
+	return err
+}
+
+func splitAddr(addr string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err = strconv.Atoi(text)
+	return host, port, err
+}

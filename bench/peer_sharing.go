@@ -1,0 +1,221 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/centrifugal/centrifuge"
+
+	"example.com/chatroom"
+	"example.com/chatroom/natsroom"
+)
+
+// A sharing is how servers share a room.
+type sharing struct {
+	// servers is how many there are. If it is zero, the servers are those of the engine, and
+	// members connect to these.
+	servers int
+
+	engine  bool // whether there is an engine
+	streams bool // whether the engine has streams
+
+	// serve serves the room until the process ends, with an engine at these URLs.
+	serve func(l net.Listener, engine string) error
+
+	// What is promised, for the notes under the tables.
+	order, loss, repeats string
+}
+
+var sharingPeers = []*peer{
+	aloneSharing,
+	orderSharing("chatroom-order-1", 1),
+	orderSharing("chatroom-order-3", 3),
+	centrifugeSharing,
+	natsSharing,
+}
+
+var aloneSharing = &peer{
+	name:    "chatroom-1",
+	how:     "one server without an order, all options at their defaults",
+	newWire: newChatroomWire,
+	sharing: &sharing{
+		servers: 1,
+		serve:   func(l net.Listener, _ string) error { return chatroom.NewServer().Serve(l) },
+		order:   "one sequence for all",
+		loss:    "none while the server runs; what is under way goes with it",
+		repeats: "none",
+	},
+}
+
+// orderSharing is the room on that many servers of chatroom's, which share an order.
+func orderSharing(name string, servers int) *peer {
+	return &peer{
+		name:    name,
+		module:  "example.com/chatroom/natsroom",
+		how:     fmt.Sprintf("%s with natsroom, each message stored by all three servers of the engine in files, the rest default", howMany(servers)),
+		newWire: newChatroomWire,
+		sharing: &sharing{
+			servers: servers,
+			engine:  true,
+			streams: true,
+			serve:   serveOrder,
+			order:   "one sequence for all, on every server",
+			loss:    "none of what the engine has acknowledged, also if one of its servers fails; a gap disconnects the members, who see it",
+			repeats: "none, also after retries",
+		},
+	}
+}
+
+func howMany(servers int) string {
+	if servers == 1 {
+		return "one server"
+	}
+	return fmt.Sprintf("%d servers", servers)
+}
+
+func serveOrder(l net.Listener, engine string) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	nc, err := natsroom.Connect(engine)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+	defer cancel()
+	order, err := natsroom.Open(ctx, nc, "bench", natsroom.WithReplicas(engineServers), natsroom.WithLogger(log))
+	if err != nil {
+		return err
+	}
+	return chatroom.NewServer(chatroom.WithOrder(order), chatroom.WithAdmit(order.Admit)).Serve(l)
+}
+
+var centrifugeSharing = &peer{
+	name:   "centrifuge-3",
+	module: "github.com/centrifugal/centrifuge",
+	how: "three nodes with a broker of this program's on subjects of the engine, which has no streams then; it sends bare texts where the library's example of such a broker sends JSON; " +
+		"echoes count, as in the comparison",
+	newWire: newCentrifugeWire,
+	sharing: &sharing{
+		servers: 3,
+		engine:  true,
+		serve:   serveCentrifugeSharing,
+		order:   "that of each publisher; nodes may see publishers in different sequences",
+		loss:    "at most once: what is under way when a connection or a server fails is lost, and nobody is told",
+		repeats: "none",
+	},
+}
+
+func serveCentrifugeSharing(l net.Listener, engine string) error {
+	node, err := centrifuge.New(centrifuge.Config{})
+	if err != nil {
+		return err
+	}
+	broker, err := newNATSBroker(node, engine)
+	if err != nil {
+		return err
+	}
+	node.SetBroker(broker)
+	return serveCentrifugeNode(l, node)
+}
+
+var natsSharing = &peer{
+	name:    "nats-server-3",
+	module:  "github.com/nats-io/nats-server/v2",
+	how:     "three servers of a cluster without streams, one subject; members are their clients, with echo off",
+	newWire: newNATSWire,
+	sharing: &sharing{
+		engine:  true,
+		order:   "that of each publisher; clients may see publishers in different sequences",
+		loss:    "at most once: what is under way when a connection or a server fails is lost, and nobody is told",
+		repeats: "none",
+	},
+}
+
+// A sharedRoom is servers that run and share a room.
+type sharedRoom struct {
+	engine  *engine // nil if there is none
+	servers []*process
+	addrs   []string // where members connect
+}
+
+// startShared starts the servers of p, which share a room.
+func startShared(p *peer) (_ *sharedRoom, err error) {
+	r := &sharedRoom{}
+	defer func() {
+		if err != nil {
+			r.stop()
+		}
+	}()
+	urls := "none"
+	if p.sharing.engine {
+		if r.engine, err = startEngine(p.sharing.streams); err != nil {
+			return nil, err
+		}
+		urls = r.engine.urls()
+	}
+	for range p.sharing.servers {
+		cmd, err := own("share", p.name, urls)
+		if err != nil {
+			return nil, err
+		}
+		s, err := startProcess(cmd)
+		if err != nil {
+			return nil, err
+		}
+		r.servers = append(r.servers, s)
+	}
+	for _, s := range r.servers {
+		if err := s.awaitStart(); err != nil {
+			return nil, fmt.Errorf("a server of %s did not start: %w", p.name, err)
+		}
+		r.addrs = append(r.addrs, s.addrs...)
+	}
+	if p.sharing.servers == 0 {
+		r.addrs = r.engine.addrs()
+	}
+	return r, nil
+}
+
+// stop ends what runs.
+func (r *sharedRoom) stop() {
+	for _, s := range r.servers {
+		s.stop()
+	}
+	if r.engine != nil {
+		r.engine.stop()
+	}
+}
+
+// cpu returns the processor time that the servers have used to which members connect, and that
+// of the engine, if that is something else.
+func (r *sharedRoom) cpu() (servers, engine float64) {
+	for _, s := range r.servers {
+		servers += s.cpu().Seconds()
+	}
+	if r.engine != nil {
+		for _, n := range r.engine.nodes {
+			engine += n.cpu().Seconds()
+		}
+	}
+	if len(r.servers) == 0 {
+		servers, engine = engine, 0
+	}
+	return servers, engine
+}
+
+// shareProcess is the other side of startShared. It serves until its input ends.
+func shareProcess(name, urls string) error {
+	p := findPeer(name)
+	if p == nil || p.sharing == nil || p.sharing.serve == nil {
+		return fmt.Errorf("no server %q", name)
+	}
+	addrs, err := serveOne(func(l net.Listener) error { return p.sharing.serve(l, urls) })(1)
+	if err != nil {
+		return err
+	}
+	return announce(addrs)
+}
