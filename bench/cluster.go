@@ -28,8 +28,8 @@ var clusterScenario = &scenario{
 	title: "Servers that share a room",
 	text: fmt.Sprintf("%d members in %d groups, each of which is on one server, in a closed loop: %d of each group send windows of %d-byte messages. "+
 		"In each round, one group's messages carry the time. Latency is from then to the delivery to %d members of each other group, so to another server if there are several; it includes the load's own part. "+
-		"The engine is %d servers of nats-server, each a process of its own on the same machine.",
-		sharedGroups*groupMembers, sharedGroups, groupSenders, payloadLen, groupObservers, engineServers),
+		"The engine is %d servers of nats-server%s, each a process of its own on the same machine.",
+		sharedGroups*groupMembers, sharedGroups, groupSenders, payloadLen, groupObservers, engineServers, version(engineModule)),
 	only:    sharingNames(),
 	apart:   true,
 	columns: clusterColumns(),

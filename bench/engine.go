@@ -25,6 +25,7 @@ import (
 
 const (
 	engineServers = 3
+	engineModule  = "github.com/nats-io/nats-server/v2"
 
 	// engineTimeout is how long the engine may take for anything it is asked to do.
 	engineTimeout = time.Minute

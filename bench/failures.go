@@ -26,20 +26,21 @@ const (
 
 var failuresScenario = &scenario{
 	name:  "cluster/failures",
-	title: "Failures of servers that share a room",
-	text: fmt.Sprintf("%d groups of %d members, each on its own server. One member sends a message every %v, also during the failure. "+
-		"Processes are killed with SIGKILL. What was sent until the end must have reached everyone who is left exactly once.",
+	title: "Recovery of servers that share a room",
+	text: fmt.Sprintf("%d groups of %d members, each on a server of its own. One member sends a message every %v, without a break. "+
+		"What the columns name is killed with SIGKILL; two of the engine's servers are its majority. "+
+		"A run counts only if all that was sent has reached everyone who is left exactly once.",
 		sharedGroups, failureMembers, failureInterval),
 	only:  "chatroom-order-3",
 	apart: true,
 	columns: []column{
-		{label: "the stream's leader is killed", run: failureOf(killLeader)},
-		{label: "one chat server is killed", run: failureOf(killChatServer)},
-		{label: fmt.Sprintf("two of the engine's three servers are killed, and started again after %v", majorityDown), run: failureOf(loseMajority)},
+		{label: "the stream's leader", run: failureOf(killLeader)},
+		{label: "a chat server", run: failureOf(killChatServer)},
+		{label: fmt.Sprintf("the engine's majority, back after %v", majorityDown), run: failureOf(loseMajority)},
 	},
 	figures: []figure{
-		{title: "From the failure, or the end of the repair, until all servers deliver what was sent after it", unit: "s"},
-		{title: "The longest that a message took", unit: "s"},
+		{title: "From the kill, or from the majority's return, until every server delivers something that was sent after it", unit: "s"},
+		{title: "The longest that a message was under way", unit: "s"},
 	},
 }
 

@@ -56,8 +56,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	selected = onlyUsed(selected, chosen)
-	if len(selected) == 0 {
+	if selected, chosen = onlyUsed(selected, chosen); len(selected) == 0 {
 		return errors.New("none of the scenarios is for any of the peers")
 	}
 	s := settings{duration: *duration, scale: 1}
@@ -129,11 +128,15 @@ func (s *scenario) isFor(p *peer) bool {
 	return s.only == "" && p.sharing == nil || slices.Contains(strings.Split(s.only, ","), p.name)
 }
 
-// onlyUsed returns the peers for which one of the scenarios is.
-func onlyUsed(peers []*peer, scenarios []*scenario) []*peer {
-	return slices.DeleteFunc(slices.Clone(peers), func(p *peer) bool {
+// onlyUsed returns the peers that a scenario is for, and the scenarios that are for a peer.
+func onlyUsed(peers []*peer, scenarios []*scenario) ([]*peer, []*scenario) {
+	usedPeers := slices.DeleteFunc(slices.Clone(peers), func(p *peer) bool {
 		return !slices.ContainsFunc(scenarios, func(s *scenario) bool { return s.isFor(p) })
 	})
+	usedScenarios := slices.DeleteFunc(slices.Clone(scenarios), func(s *scenario) bool {
+		return !slices.ContainsFunc(peers, s.isFor)
+	})
+	return usedPeers, usedScenarios
 }
 
 // selectScenarios returns the scenarios with the names in list, or those of the comparison. The

@@ -33,8 +33,8 @@ type sharing struct {
 
 var sharingPeers = []*peer{
 	aloneSharing,
-	orderSharing("chatroom-order-1", 1),
-	orderSharing("chatroom-order-3", 3),
+	orderSharing("chatroom-order-1", 1, "one server"),
+	orderSharing("chatroom-order-3", 3, "three servers"),
 	centrifugeSharing,
 	natsSharing,
 }
@@ -53,11 +53,10 @@ var aloneSharing = &peer{
 }
 
 // orderSharing is the room on that many servers of chatroom's, which share an order.
-func orderSharing(name string, servers int) *peer {
+func orderSharing(name string, servers int, how string) *peer {
 	return &peer{
 		name:    name,
-		module:  "example.com/chatroom/natsroom",
-		how:     fmt.Sprintf("%s with natsroom, each message stored by all three servers of the engine in files, the rest default", howMany(servers)),
+		how:     how + " with natsroom, each message stored in files by three servers of the engine, the rest default",
 		newWire: newChatroomWire,
 		sharing: &sharing{
 			servers: servers,
@@ -69,13 +68,6 @@ func orderSharing(name string, servers int) *peer {
 			repeats: "none, also after retries",
 		},
 	}
-}
-
-func howMany(servers int) string {
-	if servers == 1 {
-		return "one server"
-	}
-	return fmt.Sprintf("%d servers", servers)
 }
 
 func serveOrder(l net.Listener, engine string) error {
@@ -124,7 +116,7 @@ func serveCentrifugeSharing(l net.Listener, engine string) error {
 
 var natsSharing = &peer{
 	name:    "nats-server-3",
-	module:  "github.com/nats-io/nats-server/v2",
+	module:  engineModule,
 	how:     "three servers of a cluster without streams, one subject; members are their clients, with echo off",
 	newWire: newNATSWire,
 	sharing: &sharing{

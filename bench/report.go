@@ -94,6 +94,13 @@ var glances = []struct {
 	{idleScenario, "10,000 members", 0, "memory per idle member"},
 	{stalledScenario, "100 members", 0, "throughput beside one that never reads"},
 	{joinScenario, "2,000 joins", 0, "joins per second"},
+	{clusterScenario, "window 64", 0, "messages per second: windows of 64"},
+	{clusterScenario, "window 64", 1, "CPU per delivery"},
+	{clusterScenario, "window 64", 2, "the engine's CPU per message"},
+	{clusterScenario, "window 64", 4, "p99"},
+	{clusterScenario, "window 1", 0, "messages per second: windows of 1"},
+	{clusterScenario, "window 1", 3, "p50"},
+	{clusterScenario, "window 1", 4, "p99"},
 }
 
 // writeGlance writes one table of medians, of the glances that were measured.
