@@ -194,3 +194,25 @@ func TestSelectScenarios(t *testing.T) {
 		}
 	}
 }
+
+// A server of the engine that cannot listen ends immediately, so that it can be started elsewhere.
+func TestEngineTellsOfTakenPort(t *testing.T) {
+	e, err := newEngine(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.stop()
+	taken, err := listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	n := e.nodes[0]
+	n.Cluster = taken.Addr().String()
+	if err := e.start(n); err == nil {
+		t.Error("it has started")
+	}
+	if err := n.cmd.Wait(); err == nil || n.cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("it ended with %v, want an exit code of 1", n.cmd.ProcessState)
+	}
+}

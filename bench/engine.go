@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,14 +50,32 @@ type engineConfig struct {
 	Clients string   // address for clients
 	Cluster string   // address for the other nodes
 	Others  []string // addresses of the other nodes
-	Dir     string   // where it stores streams; empty for no streams
 	Await   int      // for how many other nodes it waits when it starts
+	Dir     string   // where it stores streams; empty for no streams
 }
 
 // startEngine starts an engine, with or without streams, and waits until its servers know of each
 // other.
 func startEngine(streams bool) (*engine, error) {
-	addrs, err := freeAddrs(2 * engineServers)
+	const attempts = 3 // somebody else may take a port before a server does
+	for attempt := 1; ; attempt++ {
+		e, err := newEngine(streams)
+		if err != nil {
+			return nil, err
+		}
+		if err = e.start(e.nodes...); err == nil {
+			return e, nil
+		}
+		e.stop()
+		if attempt == attempts {
+			return nil, err
+		}
+	}
+}
+
+// newEngine returns an engine whose nodes are down.
+func newEngine(streams bool) (*engine, error) {
+	clusters, err := freeAddrs(engineServers)
 	if err != nil {
 		return nil, err
 	}
@@ -66,29 +85,18 @@ func startEngine(streams bool) (*engine, error) {
 			return nil, err
 		}
 	}
-	for i := range engineServers {
-		c := engineConfig{
+	for i, cluster := range clusters {
+		n := &engineNode{engineConfig: engineConfig{
 			Name:    string(rune('a' + i)),
-			Clients: addrs[i],
-			Cluster: addrs[engineServers+i],
+			Clients: "127.0.0.1:0",
+			Cluster: cluster,
+			Others:  slices.Concat(clusters[:i], clusters[i+1:]),
 			Await:   engineServers - 1,
-		}
-		for j, other := range addrs[engineServers:] {
-			if j != i {
-				c.Others = append(c.Others, other)
-			}
-		}
+		}}
 		if streams {
-			c.Dir = filepath.Join(e.dir, c.Name)
+			n.Dir = filepath.Join(e.dir, n.Name)
 		}
-		e.nodes = append(e.nodes, &engineNode{engineConfig: c})
-	}
-	if err := e.start(e.nodes...); err != nil {
-		e.stop()
-		return nil, err
-	}
-	for _, n := range e.nodes {
-		n.Await = 0 // started again, it serves alone
+		e.nodes = append(e.nodes, n)
 	}
 	return e, nil
 }
@@ -107,7 +115,8 @@ func freeAddrs(n int) ([]string, error) {
 	return addrs, nil
 }
 
-// start starts nodes that are down, and waits until they accept clients.
+// start starts nodes that are down, and waits until they accept clients. Started again they
+// have the same addresses, and wait for no others.
 func (e *engine) start(nodes ...*engineNode) error {
 	for _, n := range nodes {
 		config, err := json.Marshal(n.engineConfig)
@@ -126,6 +135,7 @@ func (e *engine) start(nodes ...*engineNode) error {
 		if err := n.awaitStart(); err != nil {
 			return fmt.Errorf("the engine's server %s did not start: %w", n.Name, err)
 		}
+		n.Clients, n.Await = n.process.addrs[0], 0
 	}
 	return nil
 }
@@ -201,7 +211,6 @@ func engineProcess(config string) error {
 		Cluster:    server.ClusterOpts{Name: "bench"},
 		JetStream:  c.Dir != "",
 		StoreDir:   c.Dir,
-		NoLog:      true,
 		NoSigs:     true,
 	}
 	if c.Dir == "" { // then members may be its clients, and the load answers no pings
@@ -221,6 +230,7 @@ func engineProcess(config string) error {
 	if err != nil {
 		return err
 	}
+	s.SetLogger(fatalLogger{}, false, false)
 	s.Start()
 	if !s.ReadyForConnections(engineTimeout) {
 		return fmt.Errorf("no clients accepted within %v", engineTimeout)
@@ -240,11 +250,27 @@ func engineProcess(config string) error {
 	return err
 }
 
+// A fatalLogger ends the process with the server, as the server expects. It logs nothing else.
+type fatalLogger struct{}
+
+func (fatalLogger) Fatalf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "bench: engine: "+format+"\n", args...)
+	os.Exit(1)
+}
+
+func (fatalLogger) Noticef(string, ...any) {}
+func (fatalLogger) Warnf(string, ...any)   {}
+func (fatalLogger) Errorf(string, ...any)  {}
+func (fatalLogger) Debugf(string, ...any)  {}
+func (fatalLogger) Tracef(string, ...any)  {}
+
 func splitAddr(addr string) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", 0, err
 	}
-	port, err = strconv.Atoi(text)
+	if port, err = strconv.Atoi(text); port == 0 {
+		port = server.RANDOM_PORT
+	}
 	return host, port, err
 }

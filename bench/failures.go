@@ -46,7 +46,7 @@ var failuresScenario = &scenario{
 
 // failureOf measures a failure. fail makes it happen while f goes on, and returns when recovery
 // begins.
-func failureOf(fail func(f *flow, r *sharedRoom, s settings) (time.Time, error)) func(*peer, settings) ([]float64, error) {
+func failureOf(fail func(f *flow, r *sharedRoom) (time.Time, error)) func(*peer, settings) ([]float64, error) {
 	return func(p *peer, s settings) ([]float64, error) {
 		room, err := startShared(p)
 		if err != nil {
@@ -66,7 +66,7 @@ func failureOf(fail func(f *flow, r *sharedRoom, s settings) (time.Time, error))
 		if err := f.goOn(s.duration); err != nil {
 			return nil, err
 		}
-		since, err := fail(f, room, s)
+		since, err := fail(f, room)
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +81,7 @@ func failureOf(fail func(f *flow, r *sharedRoom, s settings) (time.Time, error))
 	}
 }
 
-func killLeader(_ *flow, r *sharedRoom, _ settings) (time.Time, error) {
+func killLeader(_ *flow, r *sharedRoom) (time.Time, error) {
 	leader, _, err := r.engine.leader()
 	if err != nil {
 		return time.Time{}, err
@@ -91,7 +91,7 @@ func killLeader(_ *flow, r *sharedRoom, _ settings) (time.Time, error) {
 }
 
 // killChatServer kills the last server. The others' members go on.
-func killChatServer(f *flow, r *sharedRoom, _ settings) (time.Time, error) {
+func killChatServer(f *flow, r *sharedRoom) (time.Time, error) {
 	last := len(r.servers) - 1
 	f.leave(last)
 	r.servers[last].stop()
@@ -100,14 +100,14 @@ func killChatServer(f *flow, r *sharedRoom, _ settings) (time.Time, error) {
 }
 
 // loseMajority kills the leader and another one, and starts them again.
-func loseMajority(f *flow, r *sharedRoom, s settings) (time.Time, error) {
+func loseMajority(f *flow, r *sharedRoom) (time.Time, error) {
 	leader, others, err := r.engine.leader()
 	if err != nil {
 		return time.Time{}, err
 	}
 	leader.kill()
 	others[0].kill()
-	if err := f.goOn(majorityDown / time.Duration(s.scale)); err != nil {
+	if err := f.goOn(majorityDown); err != nil {
 		return time.Time{}, err
 	}
 	err = r.engine.start(leader, others[0])
