@@ -199,12 +199,18 @@ func (e *engine) leader() (leader *engineNode, others []*engineNode, err error) 
 }
 
 // engineProcess is the other side of engine.start. It ends with the process that started it, which
-// alone an interrupt is for.
+// alone an interrupt is for, and then removes what it has stored.
 func engineProcess(config string) error {
-	signal.Ignore(unix.SIGINT, unix.SIGTERM)
+	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGPIPE)
 	var c engineConfig
 	if err := json.Unmarshal([]byte(config), &c); err != nil {
 		return err
+	}
+	if c.Dir != "" {
+		defer func() {
+			_ = os.RemoveAll(c.Dir)            // what is left stays in the temporary directory
+			_ = os.Remove(filepath.Dir(c.Dir)) // by the last of them
+		}()
 	}
 	o := &server.Options{
 		ServerName: c.Name,
@@ -241,12 +247,8 @@ func engineProcess(config string) error {
 		}
 	}
 	err = announce([]string{s.Addr().String()})
-	if c.Dir != "" { // whoever has started it is gone, and cannot remove it
-		s.Shutdown()
-		s.WaitForShutdown()
-		_ = os.RemoveAll(c.Dir)
-		_ = os.Remove(filepath.Dir(c.Dir)) // by the last of them
-	}
+	s.Shutdown()
+	s.WaitForShutdown()
 	return err
 }
 
