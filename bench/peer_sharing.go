@@ -55,7 +55,8 @@ var aloneSharing = &peer{
 func orderSharing(name string, servers int, how string) *peer {
 	return &peer{
 		name:    name,
-		how:     how + " with natsroom, each message stored in files by three servers of the engine, the rest default",
+		how: how + " with natsroom, each message stored in files by three servers of the engine; the rest default, " +
+			"so the engine acknowledges before the disks have it",
 		newWire: newChatroomWire,
 		sharing: &sharing{
 			servers: servers,
@@ -63,7 +64,8 @@ func orderSharing(name string, servers int, how string) *peer {
 			streams: true,
 			serve:   serveOrder,
 			order:   "one sequence for all, on every server",
-			loss:    "none of what the engine has acknowledged, also if one of its servers fails; a gap disconnects the members, who see it",
+			loss: "none of what the engine has acknowledged, also if one of its servers fails; a chat server that fails takes along what it has read and the engine has not; " +
+				"whoever misses anything else is disconnected, and so knows",
 			repeats: "none, also after retries",
 		},
 	}
