@@ -27,20 +27,20 @@ const (
 var failuresScenario = &scenario{
 	name:  "cluster/failures",
 	title: "Recovery of servers that share a room",
-	text: fmt.Sprintf("%d groups of %d members, each on a server of its own. One member sends a message every %v, without a break. "+
+	text: fmt.Sprintf("%d groups of %d members, each on a server of its own. One member sends a message every %d ms, before, during and after. "+
 		"What the columns name is killed with SIGKILL; two of the engine's servers are its majority. "+
 		"A run counts only if all that was sent has reached everyone who is left exactly once.",
-		sharedGroups, failureMembers, failureInterval),
+		sharedGroups, failureMembers, failureInterval.Milliseconds()),
 	only:  "chatroom-order-3",
 	apart: true,
 	columns: []column{
 		{label: "the stream's leader", run: failureOf(killLeader)},
 		{label: "a chat server", run: failureOf(killChatServer)},
-		{label: fmt.Sprintf("the engine's majority, back after %v", majorityDown), run: failureOf(loseMajority)},
+		{label: fmt.Sprintf("the engine's majority, back after %.0f s", majorityDown.Seconds()), run: failureOf(loseMajority)},
 	},
 	figures: []figure{
-		{title: "From the kill, or from the majority's return, until every server delivers something that was sent after it", unit: "s"},
-		{title: "The longest that a message was under way", unit: "s"},
+		{title: "From the kill, or from the majority's return, until every server delivers something that was sent after it", unit: "ms"},
+		{title: "The longest that a message was under way", unit: "ms"},
 	},
 }
 
@@ -77,7 +77,7 @@ func failureOf(fail func(f *flow, r *sharedRoom) (time.Time, error)) func(*peer,
 		if err := f.goOn(s.duration); err != nil {
 			return nil, err
 		}
-		return []float64{recovered.Seconds(), f.longest.Seconds()}, f.finish()
+		return []float64{1e3 * recovered.Seconds(), 1e3 * f.longest.Seconds()}, f.finish()
 	}
 }
 

@@ -54,7 +54,7 @@ var aloneSharing = &peer{
 // orderSharing is the room on that many servers of chatroom's, which share an order.
 func orderSharing(name string, servers int, how string) *peer {
 	return &peer{
-		name:    name,
+		name: name,
 		how: how + " with natsroom, each message stored in files by three servers of the engine; the rest default, " +
 			"so the engine acknowledges before the disks have it",
 		newWire: newChatroomWire,
