@@ -71,6 +71,14 @@ func (a address) listen(ctx context.Context, config *tls.Config) (net.Listener, 
 	return l, nil
 }
 
+// of returns a with the port that l, which listens on a, has been given.
+func (a address) of(l net.Listener) address {
+	if a.network == "tcp" {
+		a.addr = l.Addr().String()
+	}
+	return a
+}
+
 // serverTLS loads the certificate that a server shows.
 func serverTLS(certFile, keyFile string) (*tls.Config, error) {
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)

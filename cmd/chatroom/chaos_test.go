@@ -9,8 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,9 +42,7 @@ func TestChaos(t *testing.T) {
 	if files.Cur < uint64(clients)+200 {
 		t.Skipf("needs %d open files, the limit is %d", clients+200, files.Cur)
 	}
-	binary := filepath.Join(t.TempDir(), "chatroom")
-	out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	binary := builtProgram(t)
 
 	t.Run("goes back to where it began", func(t *testing.T) {
 		p := startProcess(t, binary)

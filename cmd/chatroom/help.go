@@ -6,9 +6,10 @@ var helps = map[string]string{
 	"": `Usage: chatroom [-name NAME] [-room ROOM] [-addr ADDR] [-cert FILE -key FILE]
        chatroom serve [-addr ADDR]...
        chatroom join [-name NAME] [-room ROOM] [ADDR]
+       chatroom cluster
 
-Without a command, chatroom hosts a room and joins it from this terminal.
-"chatroom serve" only hosts and "chatroom join" only joins: see their -h.
+Without a command, chatroom hosts a room and joins it from this terminal. The
+others host, join, and show how servers share their rooms: see their -h.
 
   -name NAME   your name in the room (default: $USER, or guest)
   -room ROOM   host rooms, as serve -rooms does, and join this one
@@ -25,8 +26,7 @@ closes the room you host. In a pipe, each line of the input is a message, and
 each message that arrives is a line "name > text" of the output. NO_COLOR turns
 the colours off.
 
-Exit status: 0 when you left, 1 when something failed, 2 for a mistake in the
-command line.
+Exit status: 0 when you left, 1 when something failed, 2 for a mistake.
 `,
 	"serve": `Usage: chatroom serve [-addr ADDR]... [FLAG]...
 
@@ -37,21 +37,21 @@ Hosts a room until interrupted. The standard error gets a log of what happens.
   -cert FILE, -key FILE   for tls: addresses, certificate chain and key, in PEM
   -rooms            who joins as NAME@ROOM is NAME in that room
   -history N        who joins receives the last N messages of the room first
-  -unique           nobody joins under a name that is taken in the room
-  -max N            a room has N members at most
+  -unique, -max N   a server has each name once in a room, and N members at most
   -greeting TEXT    what "host" tells who joins; no member has that name then
   -rate N[,BURST]   who sends more than N messages a second has to wait; BURST
                     (default 2N) may come at once
   -debug-addr ADDR  serve /metrics, /debug/vars and /debug/pprof/ there, by HTTP
-  -quiet            log only warnings and errors
-  -version          print the version
+  -quiet, -version  log only warnings and errors; print the version
+  -cluster URLS     share the rooms, through NATS at nats://HOST[:PORT],... with
+                    all servers of the same -cluster-name NAME (default lobby)
+  -replicas N       how many servers of NATS store each message (default 3)
+  -outage TIME      disconnect members when NATS is away that long (default 30s)
 
-An ADDR is HOST:PORT, unix:PATH or tls:HOST:PORT. An empty HOST is every
-interface. The socket file that a crashed server left at PATH is replaced.
-
-The first SIGINT (Ctrl-C) or SIGTERM sends out what members are still owed, for
-10 seconds at most. The second ends it at once. Exit status: 0 when told to end,
-1 when something failed or members were cut off, 2 for a mistake.
+An ADDR is HOST:PORT, unix:PATH or tls:HOST:PORT; no HOST is every interface.
+The first SIGINT (Ctrl-C) or SIGTERM sends out what members are owed, for 10 s
+at most, and the second ends it at once. Exit status: 0 when told to end, 1 when
+something failed or members were cut off, 2 for a mistake.
 `,
 	"join": `Usage: chatroom join [-name NAME] [-room ROOM] [-follow] [-reconnect] [ADDR]
 
@@ -75,5 +75,24 @@ Exit status: 0 when you left, or the room that -follow followed was closed; 1
 when the server went before or refused the name, or something else failed; 2 for
 a mistake in the command line. To hear of a refusal, a pipe that has received
 nothing stays for a tenth of a second and two trips through the network.
+`,
+	"cluster": `Usage: chatroom cluster [-addr ADDR]... [-web ADDR]... [-verbose]
+
+Shows on this machine how servers share their rooms. It runs three servers, and
+the three of NATS JetStream that decide on the order of the messages. Each is a
+process of its own. You are told how to join, and what to kill to see the others
+go on. Enter starts again what has ended.
+
+  -addr ADDR   where a server listens, HOST:PORT or unix:PATH; once for each
+               (default 127.0.0.1:4321, 127.0.0.1:4322 and 127.0.0.1:4323)
+  -web ADDR    let browsers join there; the first is for the first server
+  -verbose     show all that the servers log, not only warnings and errors
+  -version     print the version
+
+NATS listens on this machine only, at ports from 20000 on, and stores in a
+temporary directory. Ctrl-C ends all processes, and removes the directory. Where
+it matters, run NATS on machines of its own, and "chatroom serve -cluster".
+
+Exit status: 0 when told to end, 1 when something failed, 2 for a mistake.
 `,
 }

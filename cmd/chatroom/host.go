@@ -23,6 +23,9 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	fs.BoolFunc("reconnect", "", func(string) error {
 		return errors.New("it is for chatroom join; the host's own connection ends with the room")
 	})
+	fs.Func("cluster", "", func(string) error {
+		return errors.New("it is for chatroom serve; a room that servers share does not close when its host leaves")
+	})
 	if _, err := parseFlags(fs, args, 0); err != nil {
 		return err
 	}
@@ -59,12 +62,7 @@ func (p *program) host(ctx, now context.Context, args []string) error {
 	srv := chatroom.NewServer(opts...)
 	conn, err := joinOwn(ctx, srv, room.ask(*name), joined)
 	if err != nil {
-		for _, l := range ls {
-			_ = l.Close() // nobody has been let in
-		}
-		if web != nil {
-			_ = web.Close()
-		}
+		closeAll(append(ls, web)...)
 		return unlessLeft(ctx, err)
 	}
 

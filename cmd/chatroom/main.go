@@ -71,6 +71,9 @@ type program struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr *logOutput
+
+	// ready, if not nil, is told where a server can be reached, once it can.
+	ready func(where ...string)
 }
 
 // run runs the command and returns its exit status. The end of ctx asks it to
@@ -121,6 +124,10 @@ func (p *program) command(ctx, now context.Context, args []string) error {
 		err = p.serve(ctx, now, args)
 	case "join":
 		err = p.join(ctx, now, args)
+	case "cluster":
+		err = p.cluster(ctx, now, args)
+	case childCommand:
+		return p.child(ctx, now, args) // not for users, so it has no help
 	case "help":
 		if len(args) > 0 {
 			name = args[0]

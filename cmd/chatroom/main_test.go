@@ -5,7 +5,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +23,36 @@ import (
 	"example.com/chatroom"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+		_ = os.RemoveAll(buildDir) // nothing, unless the program was built
+		os.Exit(status)
+	}))
+}
+
+// buildDir is where builtProgram has built the program.
+var buildDir string
+
+// build builds the program, without the race detector.
+var build = sync.OnceValues(func() (file string, err error) {
+	if buildDir, err = os.MkdirTemp("", "chatroom-test"); err != nil {
+		return "", err
+	}
+	file = filepath.Join(buildDir, "chatroom.exe") // Windows insists on the end
+	out, err := exec.Command("go", "build", "-o", file, ".").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return file, err
+})
+
+// builtProgram returns the file of the program, which is built once for all tests.
+func builtProgram(t testing.TB) string {
+	t.Helper()
+	file, err := build()
+	require.NoError(t, err)
+	return file
+}
 
 // A testRun is a run of the command in this process.
 type testRun struct {
@@ -182,7 +215,7 @@ func (w *watched) await(text string) string {
 }
 
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"", "serve", "join"} {
+	for _, command := range []string{"", "serve", "join", "cluster"} {
 		t.Run("chatroom "+command, func(t *testing.T) {
 			args := strings.Fields(command + " -h")
 			status, stdout, stderr := runToEnd(t, "", args...)
@@ -225,6 +258,21 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"empty name", []string{"join", "-name", ""}, 2, `name "": empty (see "chatroom join -h")`},
 		{"empty name of the host's", []string{"-name="}, 2, `name "": empty (see "chatroom -h")`},
 		{"reconnecting host", []string{"-reconnect"}, 2, "it is for chatroom join"},
+		{"cluster of the host's", []string{"-cluster", "nats://a"}, 2, "it is for chatroom serve"},
+		{"other engine", []string{"serve", "-cluster", "http://a"}, 2, "want nats://HOST[:PORT] or tls://HOST[:PORT]"},
+		{"no engine", []string{"serve", "-cluster", "nats://a,"}, 2, "want nats://HOST[:PORT] or tls://HOST[:PORT]"},
+		{"name of no cluster", []string{"serve", "-cluster-name", "a"}, 2, "-cluster-name needs -cluster"},
+		{"replicas without cluster", []string{"serve", "-replicas", "3"}, 2, "-replicas needs -cluster"},
+		{"outage without cluster", []string{"serve", "-outage", "1m"}, 2, "-outage needs -cluster"},
+		{"bad name of a cluster", []string{"serve", "-cluster", "a", "-cluster-name", "a.b"}, 2, `-cluster-name "a.b": want 1 to 64 letters`},
+		{"too many replicas", []string{"serve", "-cluster", "a", "-replicas", "6"}, 2, "-replicas 6: want 1 to 5"},
+		{"no replica", []string{"serve", "-cluster", "a", "-replicas", "0"}, 2, "-replicas 0: want 1 to 5"},
+		{"short outage", []string{"serve", "-cluster", "a", "-outage", "14s"}, 2, "-outage 14s: want 0, for no end of it, or 15s or more"},
+		{"negative outage", []string{"serve", "-cluster", "a", "-outage", "-1s"}, 2, "-outage -1s: want 0"},
+		{"nobody's cluster", []string{"serve", "-addr", "127.0.0.1:0", "-cluster", "nats://u:secret@127.0.0.1:1,127.0.0.1:2"}, 1,
+			`nobody answers at nats://u:xxxxx@127.0.0.1:1,nats://127.0.0.1:2; start NATS there with "nats-server -js"`},
+		{"certificate of a demonstration", []string{"cluster", "-addr", "tls::0"}, 2, "has no certificate"},
+		{"more pages than servers", []string{"cluster", "-addr", ":1", "-web", ":2", "-web", ":3"}, 2, "there are 2 addresses for browsers and 1 servers"},
 		{"bad rate", []string{"serve", "-rate", "5,"}, 2, "want N or N,BURST"},
 		{"negative history", []string{"serve", "-history", "-1"}, 2, "-history -1: want 0, for none, or more"},
 		{"negative room", []string{"serve", "-max=-1"}, 2, "-max -1: want 0, for no limit, or more"},

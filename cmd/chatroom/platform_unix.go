@@ -14,6 +14,16 @@ const (
 	errConnReset   = syscall.ECONNRESET   // the other side has closed and not read everything
 )
 
+// killCommand ends the process behind it, which has no say in it.
+const killCommand = "kill -9"
+
+// ownGroup has a process belong to a group of its own, so that Ctrl-C does not reach it.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// readInBackground has reading the terminal fail, instead of stopping the program, while the
+// program is in the background.
+func readInBackground() { signal.Ignore(syscall.SIGTTIN) }
+
 // watchSize calls changed, on a goroutine of its own, whenever the terminal has
 // changed its size. It does so until stop is called. stop waits for a call in
 // progress.

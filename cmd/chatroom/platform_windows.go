@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/windows"
 )
@@ -11,6 +12,17 @@ const (
 	errConnRefused = windows.WSAECONNREFUSED // nobody listens
 	errConnReset   = windows.WSAECONNRESET   // the other side has closed and not read everything
 )
+
+// killCommand ends the process behind it, which has no say in it.
+const killCommand = "taskkill /f /pid"
+
+// ownGroup has a process belong to a group of its own, so that Ctrl-C does not reach it.
+func ownGroup() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
+}
+
+// readInBackground does nothing: there is no background.
+func readInBackground() {}
 
 // watchSize does nothing: consoles do not tell.
 func watchSize(func()) (stop func()) { return func() {} }

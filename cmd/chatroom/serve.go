@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"example.com/chatroom"
@@ -88,12 +89,7 @@ func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, web net.Li
 	for _, a := range f.addrs {
 		l, err := a.listen(ctx, config)
 		if err != nil {
-			for _, l := range ls {
-				_ = l.Close() // nobody has connected
-			}
-			if web != nil {
-				_ = web.Close()
-			}
+			closeAll(append(ls, web)...)
 			if errors.Is(err, errAddrInUse) {
 				err = a.explainInUse()
 			}
@@ -104,6 +100,15 @@ func (f *listenFlags) listen(ctx context.Context) (ls []net.Listener, web net.Li
 	return ls, web, nil
 }
 
+// closeAll closes listeners to which nobody has connected that matters. Some may be nil.
+func closeAll(ls ...net.Listener) {
+	for _, l := range ls {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
 // serve hosts a room until ctx ends. Then it sends out what the members are
 // owed, until that is done or now ends.
 func (p *program) serve(ctx, now context.Context, args []string) error {
@@ -112,12 +117,14 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 	where.register(fs)
 	var rooms roomFlags
 	rooms.register(fs)
+	var cluster clusterFlags
+	cluster.register(fs)
 	quiet := fs.Bool("quiet", false, "")
 	debugAddr := fs.String("debug-addr", "", "")
 	if _, err := parseFlags(fs, args, 0); err != nil {
 		return err
 	}
-	if err := cmp.Or(where.check(), rooms.check()); err != nil {
+	if err := cmp.Or(where.check(), rooms.check(), cluster.check(fs)); err != nil {
 		return &usageError{fs.Name(), err}
 	}
 	debug, err := listenDebug(ctx, *debugAddr)
@@ -126,9 +133,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 	}
 	ls, web, err := where.listen(ctx)
 	if err != nil {
-		if debug != nil {
-			_ = debug.Close() // nobody has connected
-		}
+		closeAll(debug)
 		return err
 	}
 	level := slog.LevelDebug // where the library logs what is said
@@ -136,10 +141,20 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 		level = slog.LevelWarn
 	}
 	logger := newLogger(p.stderr, level)
-	srv := chatroom.NewServer(append(rooms.options(), chatroom.WithLogger(logger))...)
+	seat, err := cluster.join(ctx, logger)
+	if err != nil {
+		closeAll(append(ls, web, debug)...)
+		return err
+	}
+	defer seat.leave()
+	srv := chatroom.NewServer(slices.Concat(seat.options(), rooms.options(), []chatroom.ServerOption{chatroom.WithLogger(logger)})...)
 	ended := serveAll(srv, ls)
 	defer serveDebug(debug, srv, logger)()
-	defer where.web.serve(web, srv, rooms.rooms, logger).stop()
+	site := where.web.serve(web, srv, rooms.rooms, logger)
+	defer site.stop()
+	if p.ready != nil {
+		p.ready(where.addrs[0].of(ls[0]).String(), site.address())
+	}
 
 	select {
 	case err = <-ended:
@@ -147,7 +162,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 		return err
 	case <-ctx.Done():
 		logger.Info("shutting down", "members", srv.Stats().Members)
-		return shutdown(now, srv)
+		return seat.blame(shutdown(now, srv))
 	}
 }
 

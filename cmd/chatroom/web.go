@@ -80,6 +80,14 @@ func (s *webSite) stop() {
 	<-s.ended
 }
 
+// address returns what to open in a browser, or "".
+func (s *webSite) address() string {
+	if s == nil {
+		return ""
+	}
+	return s.url
+}
+
 // webURL returns what to open in a browser for what listens at addr, as where has asked.
 func webURL(addr net.Addr, where *address) string {
 	tcp, ok := addr.(*net.TCPAddr)
