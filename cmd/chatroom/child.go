@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +39,7 @@ func (p *program) child(ctx, now context.Context, args []string) error {
 		_, _ = io.Copy(io.Discard, in)
 		quit()
 	}()
+	p.level = slog.LevelInfo // several servers would log what is said
 	p.ready = func(where ...string) { fmt.Fprintf(p.stdout, "%s\n", strings.Join(where, "\t")) }
 	if len(args) == 2 && args[0] == engineCommand {
 		return p.engine(ctx, args[1])

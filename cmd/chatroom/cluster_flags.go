@@ -18,13 +18,8 @@ import (
 	"example.com/chatroom/natsroom"
 )
 
-const (
-	// openTimeout is how long the servers of NATS may take to agree on who leads.
-	openTimeout = 30 * time.Second
-
-	// leastOutage is the shortest outage that natsroom can tell from a pause.
-	leastOutage = 15 * time.Second
-)
+// leastOutage is the shortest outage that natsroom can tell from a pause.
+const leastOutage = 15 * time.Second
 
 // clusterNames are what natsroom takes as a name.
 var clusterNames = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -35,6 +30,9 @@ type clusterFlags struct {
 	name     string
 	replicas int
 	outage   time.Duration
+
+	// electing is how long the servers of NATS may take to agree on who leads.
+	electing time.Duration
 }
 
 func (f *clusterFlags) register(fs *flag.FlagSet) {
@@ -42,6 +40,7 @@ func (f *clusterFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&f.name, "cluster-name", "lobby", "")
 	fs.IntVar(&f.replicas, "replicas", 3, "")
 	fs.DurationVar(&f.outage, "outage", natsroom.DefaultOutage, "")
+	f.electing = 20 * time.Second
 }
 
 // check checks what the flags' own types do not. The flags in fs have been parsed.
@@ -112,6 +111,9 @@ func (f *clusterFlags) join(ctx context.Context, logger *slog.Logger) (*clusterS
 	}
 	nc, err := orLeave(ctx, func() (*nats.Conn, error) {
 		return natsroom.Connect(f.urls.String(), nats.Name("chatroom"),
+			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+				logger.Warn("cluster failed", "error", err)
+			}),
 			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 				if err != nil { // it is nil when the program closes the connection
 					logger.Warn("cluster lost", "error", err)
@@ -134,25 +136,29 @@ func (f *clusterFlags) join(ctx context.Context, logger *slog.Logger) (*clusterS
 	return &clusterSeat{nc, order}, nil
 }
 
-// open opens the order of the cluster. It gives up when NATS has not agreed on it in openTimeout.
+// open opens the order of the cluster.
 func (f *clusterFlags) open(ctx context.Context, nc *nats.Conn, logger *slog.Logger) (*natsroom.Order, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, err
-	}
-	asking, cancelAsking := context.WithTimeout(ctx, time.Second) // who has no leader yet does not answer
-	defer cancelAsking()
-	if _, err := js.AccountInfo(asking); errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
-		return nil, err // this does not change by itself, as other errors do
-	}
 	outage := f.outage
 	if outage == 0 {
 		outage = -1
 	}
-	return natsroom.Open(ctx, nc, f.name,
+	opening, cancel := context.WithTimeout(ctx, f.electing)
+	defer cancel()
+	order, err := natsroom.Open(opening, nc, f.name,
 		natsroom.WithReplicas(f.replicas), natsroom.WithOutage(outage), natsroom.WithLogger(logger))
+	if err == nil || opening.Err() == nil || ctx.Err() != nil {
+		return order, err
+	}
+	js, errNew := jetstream.New(nc)
+	if errNew != nil {
+		return nil, err
+	}
+	asking, cancelAsking := context.WithTimeout(ctx, time.Second)
+	defer cancelAsking()
+	if _, why := js.AccountInfo(asking); errors.Is(why, jetstream.ErrJetStreamNotEnabled) {
+		return nil, why
+	}
+	return nil, err
 }
 
 // explain adds to err, with which joining failed, what the user can do.

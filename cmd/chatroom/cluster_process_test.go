@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"regexp"
@@ -187,17 +186,18 @@ func TestDemo(t *testing.T) {
 	ann, ben, cem := join(0, "ann"), join(1, "ben"), join(2, "cem")
 	leader := d.leader()
 
-	// Whoever talks has its turns from a listener that hears it through another server.
+	// Whoever talks has its turns from a listener that hears ann or ben through another server.
 	turns := make(map[string]chan struct{})
 	for _, name := range []string{"ann", "ben", "cem"} {
-		turns[name] = make(chan struct{}, ahead)
+		turns[name] = make(chan struct{}, lines+ahead)
 		for range ahead {
 			turns[name] <- struct{}{}
 		}
 	}
 	ear1.heard = func(m chatroom.Message) {
-		if m.From != "ben" {
-			turns[m.From] <- struct{}{}
+		if m.From == "ann" {
+			turns["ann"] <- struct{}{}
+			turns["cem"] <- struct{}{}
 		}
 	}
 	killLeader, killServer := make(chan struct{}), make(chan struct{})
@@ -219,11 +219,15 @@ func TestDemo(t *testing.T) {
 	}
 	all.Go(func() { assert.NoError(t, ann.listen(ctx, lines, "ben")) })
 	all.Go(func() { assert.NoError(t, ben.listen(ctx, lines, "ann")) })
-	all.Go(func() { assert.Error(t, cem.listen(ctx, lines, "nobody")) })
+	cemLives, cemDies := context.WithCancel(ctx)
+	all.Go(func() {
+		defer cemDies()
+		assert.Error(t, cem.listen(ctx, lines, "nobody"))
+	})
 	for _, m := range []*demoMember{ann, ben} {
 		all.Go(func() { assert.NoError(t, m.talk(ctx, lines, turns[m.name])) })
 	}
-	all.Go(func() { assert.Error(t, cem.talk(ctx, math.MaxInt, turns["cem"])) })
+	all.Go(func() { assert.Error(t, cem.talk(cemLives, lines+ahead+1, turns["cem"])) })
 	for _, kill := range []struct {
 		when <-chan struct{}
 		name string

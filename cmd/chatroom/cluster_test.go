@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/assert"
@@ -74,6 +75,18 @@ func joinServed(t testing.TB, log *watched, addr, name string) *chatroom.Conn {
 	return c
 }
 
+// clusterSeatOf returns the place that the flags of "chatroom serve" ask for.
+func clusterSeatOf(t testing.TB, args ...string) (*clusterSeat, error) {
+	t.Helper()
+	fs := newFlags("serve")
+	var flags clusterFlags
+	flags.register(fs)
+	require.NoError(t, fs.Parse(args))
+	require.NoError(t, flags.check(fs))
+	flags.electing = 2 * time.Second // there is one server of NATS
+	return flags.join(t.Context(), slog.New(slog.DiscardHandler))
+}
+
 // TestServeCluster has two servers share a room, also after NATS was away.
 func TestServeCluster(t *testing.T) {
 	engine := startEngine(t)
@@ -109,12 +122,7 @@ func TestServeCluster(t *testing.T) {
 // Whoever ends a server that cannot tell the others what was said is told so.
 func TestServeClusterBlame(t *testing.T) {
 	engine := startEngine(t)
-	fs := newFlags("serve")
-	var flags clusterFlags
-	flags.register(fs)
-	require.NoError(t, fs.Parse([]string{"-cluster", engine.url(), "-replicas", "1"}))
-	require.NoError(t, flags.check(fs))
-	seat, err := flags.join(t.Context(), slog.New(slog.DiscardHandler))
+	seat, err := clusterSeatOf(t, "-cluster", engine.url(), "-replicas", "1")
 	require.NoError(t, err)
 	defer seat.leave()
 	srv := chatroom.NewServer(seat.options()...)
@@ -132,17 +140,20 @@ func TestServeClusterBlame(t *testing.T) {
 	assert.ErrorContains(t, err, "the cluster has not taken all that was said")
 }
 
-// NATS needs its JetStream.
-func TestServeClusterWithoutJetStream(t *testing.T) {
+// Whoever joins a cluster is told what NATS lacks.
+func TestServeClusterLacks(t *testing.T) {
 	s, err := server.NewServer(&server.Options{Host: thisMachine, Port: server.RANDOM_PORT, NoLog: true, NoSigs: true})
 	require.NoError(t, err)
 	s.Start()
 	defer s.WaitForShutdown()
 	defer s.Shutdown()
 	require.True(t, s.ReadyForConnections(patience))
-	status, _, stderr := runToEnd(t, "", "serve", "-quiet", "-addr", "127.0.0.1:0", "-cluster", s.ClientURL())
-	assert.Equal(t, 1, status)
-	assert.Equal(t, "chatroom: NATS at "+s.ClientURL()+" has no JetStream; start it with \"nats-server -js\"\n", stderr)
+	_, err = clusterSeatOf(t, "-cluster", s.ClientURL())
+	assert.EqualError(t, err, "NATS at "+s.ClientURL()+` has no JetStream; start it with "nats-server -js"`)
+
+	engine := startEngine(t)
+	_, err = clusterSeatOf(t, "-cluster", engine.url())
+	assert.EqualError(t, err, "NATS at "+engine.url()+" has fewer servers than -replicas 3 asks for")
 }
 
 // A server that is told to end does not wait for NATS.

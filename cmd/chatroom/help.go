@@ -86,7 +86,7 @@ go on. Enter starts again what has ended.
   -addr ADDR   where a server listens, HOST:PORT or unix:PATH; once for each
                (default 127.0.0.1:4321, 127.0.0.1:4322 and 127.0.0.1:4323)
   -web ADDR    let browsers join there; the first is for the first server
-  -verbose     show all that the servers log, not only warnings and errors
+  -verbose     show also who comes and goes, not only warnings and errors
   -version     print the version
 
 NATS listens on this machine only, at ports from 20000 on, and stores in a

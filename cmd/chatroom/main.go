@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -74,6 +75,9 @@ type program struct {
 
 	// ready, if not nil, is told where a server can be reached, once it can.
 	ready func(where ...string)
+
+	// level is the least that a server logs.
+	level slog.Level
 }
 
 // run runs the command and returns its exit status. The end of ctx asks it to
@@ -83,6 +87,7 @@ type program struct {
 // process should end after run.
 func run(ctx, now context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{stdin: stdin, stdout: stdout, stderr: startLog(stderr)}
+	p.level = slog.LevelDebug // where the library logs what is said
 	defer p.stderr.end()
 	err := p.command(ctx, now, args)
 	var usage *usageError

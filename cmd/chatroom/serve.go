@@ -136,7 +136,7 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 		closeAll(debug)
 		return err
 	}
-	level := slog.LevelDebug // where the library logs what is said
+	level := p.level
 	if *quiet {
 		level = slog.LevelWarn
 	}
