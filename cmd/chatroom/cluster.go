@@ -62,14 +62,16 @@ func (p *program) cluster(ctx, now context.Context, args []string) error {
 		addrs = []string{defaultAddr, thisMachine + ":4322", thisMachine + ":4323"}
 	}
 	if len(webs) > len(addrs) {
-		return &usageError{fs.Name(), fmt.Errorf("-web: there are %d addresses for browsers and %d servers", len(webs), len(addrs))}
+		err := fmt.Errorf("-web: there are %d addresses for browsers and %d servers", len(webs), len(addrs))
+		return &usageError{fs.Name(), err}
 	}
 	d, err := p.newDemo()
 	if err != nil {
 		return err
 	}
 	for i, addr := range addrs {
-		args := []string{"serve", "-addr", addr, "-cluster", d.urls, "-cluster-name", clusterName, "-replicas", strconv.Itoa(engines)}
+		args := []string{"serve", "-addr", addr, "-cluster", d.urls, "-cluster-name", clusterName}
+		args = append(args, "-replicas", strconv.Itoa(engines))
 		if i < len(webs) {
 			args = append(args, "-web", webs[i])
 		}

@@ -196,6 +196,15 @@ func (c *clusterSeat) blame(err error) error {
 	return fmt.Errorf("%w; the cluster has not taken all that was said", err)
 }
 
+// stats returns the figures of the server's place in the cluster, and its state in words.
+func (c *clusterSeat) stats() any {
+	s := c.order.Stats()
+	return struct {
+		State string
+		natsroom.Stats
+	}{s.State.String(), s}
+}
+
 // leave gives up the place, when the server has ended.
 func (c *clusterSeat) leave() {
 	if c == nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,7 +92,7 @@ func clusterSeatOf(t testing.TB, args ...string) (*clusterSeat, error) {
 func TestServeCluster(t *testing.T) {
 	engine := startEngine(t)
 	flags := []string{"-cluster", engine.url(), "-cluster-name", "test", "-replicas", "1"}
-	one, oneAddr := startServer(t, "127.0.0.1:0", flags...)
+	one, oneAddr := startServer(t, "127.0.0.1:0", append(flags, "-debug-addr", "127.0.0.1:0")...)
 	two, twoAddr := startServer(t, "127.0.0.1:0", flags...)
 	assert.Contains(t, one.stderr.await("cluster joined"), "name=test engine="+engine.url())
 	ann := joinServed(t, one.stderr, oneAddr, "ann")
@@ -104,6 +105,17 @@ func TestServeCluster(t *testing.T) {
 		assert.Equal(t, chatroom.Message{From: "ben", Body: []byte(text + " to you")}, receive(t, ann))
 	}
 	talk("hello")
+	_, debugAddr, _ := strings.Cut(one.stderr.await("msg=debug"), " addr=")
+	_, body := get(t, "http://"+debugAddr+"/debug/vars")
+	var vars struct {
+		Cluster struct {
+			State     string
+			Submitted uint64
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(body), &vars))
+	assert.Equal(t, "in order", vars.Cluster.State)
+	assert.EqualValues(t, 1, vars.Cluster.Submitted)
 
 	engine.kill()
 	one.stderr.await("cluster lost")

@@ -39,14 +39,14 @@ func listenDebug(ctx context.Context, flag string) (net.Listener, error) {
 	return l, nil
 }
 
-// serveDebug tells over l, which may be nil, how srv and the process are doing,
-// until stop is called.
-func serveDebug(l net.Listener, srv *chatroom.Server, logger *slog.Logger) (stop func()) {
+// serveDebug tells over l, which may be nil, how srv, its place in a cluster and the
+// process are doing, until stop is called.
+func serveDebug(l net.Listener, srv *chatroom.Server, seat *clusterSeat, logger *slog.Logger) (stop func()) {
 	if l == nil {
 		return func() {}
 	}
 	s := &http.Server{
-		Handler:           debugHandler(srv),
+		Handler:           debugHandler(srv, seat),
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
@@ -64,9 +64,10 @@ func serveDebug(l net.Listener, srv *chatroom.Server, logger *slog.Logger) (stop
 	}
 }
 
-// debugHandler has the figures of srv for Prometheus and as variables, and the
-// profiles of the process. It shares none of the process's global handlers.
-func debugHandler(srv *chatroom.Server) http.Handler {
+// debugHandler has the figures of srv for Prometheus and as variables, those of its place in
+// a cluster as variables only, and the profiles of the process. It shares none of the
+// process's global handlers.
+func debugHandler(srv *chatroom.Server, seat *clusterSeat) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		promroom.NewCollector(srv),
@@ -75,7 +76,7 @@ func debugHandler(srv *chatroom.Server) http.Handler {
 	)
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/debug/vars", func(w http.ResponseWriter, _ *http.Request) { writeVars(w, srv) })
+	mux.HandleFunc("/debug/vars", func(w http.ResponseWriter, _ *http.Request) { writeVars(w, srv, seat) })
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
@@ -85,12 +86,15 @@ func debugHandler(srv *chatroom.Server) http.Handler {
 }
 
 // writeVars writes what expvar's own handler does, and the figures of srv as
-// "chatroom". A variable that is published stays for the life of the process,
-// which the server's may not.
-func writeVars(w http.ResponseWriter, srv *chatroom.Server) {
+// "chatroom", and of its place in a cluster as "cluster". A variable that is published
+// stays for the life of the process, which the server's may not.
+func writeVars(w http.ResponseWriter, srv *chatroom.Server, seat *clusterSeat) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	stats := expvar.Func(func() any { return srv.Stats() })
 	fmt.Fprintf(w, "{\n%q: %s", "chatroom", stats)
+	if seat != nil {
+		fmt.Fprintf(w, ",\n%q: %s", "cluster", expvar.Func(seat.stats))
+	}
 	expvar.Do(func(v expvar.KeyValue) { fmt.Fprintf(w, ",\n%q: %s", v.Key, v.Value) })
 	fmt.Fprintf(w, "\n}\n")
 }

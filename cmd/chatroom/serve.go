@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"time"
 
 	"example.com/chatroom"
@@ -147,9 +146,10 @@ func (p *program) serve(ctx, now context.Context, args []string) error {
 		return err
 	}
 	defer seat.leave()
-	srv := chatroom.NewServer(slices.Concat(seat.options(), rooms.options(), []chatroom.ServerOption{chatroom.WithLogger(logger)})...)
+	opts := append(seat.options(), chatroom.WithLogger(logger))
+	srv := chatroom.NewServer(append(opts, rooms.options()...)...)
 	ended := serveAll(srv, ls)
-	defer serveDebug(debug, srv, logger)()
+	defer serveDebug(debug, srv, seat, logger)()
 	site := where.web.serve(web, srv, rooms.rooms, logger)
 	defer site.stop()
 	if p.ready != nil {
