@@ -20,15 +20,19 @@ var errUnfit = errors.New("stream is not fit for an order")
 // awaitStream finds the stream or makes it, and tries again while the engine is not ready, until
 // ctx ends.
 func (o *Order) awaitStream(ctx context.Context) (*jetstream.StreamInfo, error) {
+	var why error // of the last attempt that has failed by itself
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		info, err := o.findStream(ctx)
 		if err == nil || isFinal(err) {
 			return info, err
 		}
+		if why == nil || ctx.Err() == nil {
+			why = err
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w; %w", ctx.Err(), err)
+			return nil, fmt.Errorf("%w; %w", ctx.Err(), why)
 		}
 	}
 }
@@ -43,12 +47,17 @@ func isFinal(err error) bool {
 		return false
 	case answer.ErrorCode == jetstream.JSErrCodeStreamNameInUse, answer.ErrorCode == noPeersYet:
 		return false
+	case answer.ErrorCode == notClustered:
+		return true
 	}
 	return answer.Code < 500
 }
 
-// noPeersYet is the engine's code when it does not know enough of its servers yet.
-const noPeersYet = 10005
+// Codes of the engine's.
+const (
+	noPeersYet   = 10005 // it does not know enough of its servers yet
+	notClustered = 10074 // it is one server, and is to store on several
+)
 
 // findStream asks for the stream, and makes it if there is none.
 func (o *Order) findStream(ctx context.Context) (*jetstream.StreamInfo, error) {
