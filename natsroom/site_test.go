@@ -83,7 +83,7 @@ var (
 
 // streamName returns the name of an order of the test's own, another one each time it runs.
 func streamName(t *testing.T) string {
-	name, known := streamNames.LoadOrStore(t.Name(), fmt.Sprintf("%s-%d", t.Name(), streams.Add(1)))
+	name, known := streamNames.LoadOrStore(t.Name(), fmt.Sprintf("test-%d", streams.Add(1)))
 	if !known {
 		t.Cleanup(func() { streamNames.Delete(t.Name()) })
 	}
