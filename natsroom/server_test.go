@@ -70,9 +70,9 @@ func TestServerStopped(t *testing.T) {
 
 // One that was stopped for so long that the stream has lost what follows tells its members so.
 func TestServerStoppedForLong(t *testing.T) {
-	const messages = 20 << 10 // more than the engine sends ahead
+	const messages = 20 << 10 // of a kilobyte: more than the engine sends ahead, and keeps
 	urls := shared.get(t).URLs()
-	s := newSite(t, urls, streamName(t), siteConfig{order: []natsroom.Option{natsroom.WithRetention(256<<10, time.Hour)}})
+	s := newSite(t, urls, streamName(t), siteConfig{order: []natsroom.Option{natsroom.WithRetention(4<<20, time.Hour)}})
 	stopped := startChild(t, urls)
 	sleeper := stopped.watch("sleeper")
 	watcher, talker := s.watch(t, "watcher"), s.watch(t, "talker")
