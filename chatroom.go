@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +72,11 @@ type Server struct {
 // that never serves anything needs no Shutdown or Close, unless its [Order] does.
 func NewServer(opts ...ServerOption) *Server {
 	cfg := newServerConfig(opts)
+	if o, ok := cfg.order.(interface {
+		Admit(ctx context.Context, j *Join) error
+	}); ok {
+		cfg.admit = slices.Insert(cfg.admit, 0, o.Admit)
+	}
 	s := &Server{
 		cfg:       cfg,
 		ending:    make(chan struct{}),

@@ -35,6 +35,9 @@ type Batch struct {
 //
 // All methods must be safe for concurrent use. The server holds no lock while it calls
 // them, so they may wait, and may call the server.
+//
+// If an order also has an Admit method like a [WithAdmit] hook, the server asks it before the
+// hooks. So an order that takes nothing can refuse who would join meanwhile.
 type Order interface {
 	// Attach tells the order its server. [NewServer] calls it once. The order may call
 	// Deliver from then on.

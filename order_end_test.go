@@ -313,3 +313,32 @@ func TestOrderNeverDeadlocks(t *testing.T) {
 		})
 	}
 }
+
+// An admittingOrder is asked who may join, as natsroom's is.
+type admittingOrder struct {
+	identityOrder
+
+	asked []string
+	err   error
+}
+
+func (o *admittingOrder) Admit(_ context.Context, j *chatroom.Join) error {
+	o.asked = append(o.asked, j.Name)
+	return o.err
+}
+
+// An order that can is asked before the admit hooks.
+func TestOrderAdmits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var o admittingOrder
+		s := chatroomtest.NewServer(t, chatroom.WithOrder(&o),
+			chatroom.WithAdmit(func(_ context.Context, j *chatroom.Join) error {
+				o.asked = append(o.asked, "hook "+j.Name)
+				return nil
+			}))
+		s.Join("alice")
+		o.err = chatroom.ErrUnavailable
+		require.ErrorIs(t, s.Refusal("bob"), chatroom.ErrUnavailable)
+		assert.Equal(t, []string{"alice", "hook alice", "bob"}, o.asked)
+	})
+}

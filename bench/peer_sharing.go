@@ -83,7 +83,7 @@ func serveOrder(l net.Listener, engine string) error {
 	if err != nil {
 		return err
 	}
-	return chatroom.NewServer(chatroom.WithOrder(order), chatroom.WithAdmit(order.Admit)).Serve(l)
+	return chatroom.NewServer(chatroom.WithOrder(order)).Serve(l)
 }
 
 var centrifugeSharing = &peer{

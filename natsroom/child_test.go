@@ -31,7 +31,7 @@ func runChild(where string) {
 	order, err := natsroom.Open(context.Background(), nc, name,
 		natsroom.WithReplicas(3), natsroom.WithBeat(quick), natsroom.WithOutage(time.Minute), natsroom.WithLogger(logger))
 	exitIf(err)
-	s := chatroom.NewServer(chatroom.WithOrder(order), chatroom.WithAdmit(order.Admit), chatroom.WithLogger(logger))
+	s := chatroom.NewServer(chatroom.WithOrder(order), chatroom.WithLogger(logger))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	exitIf(err)
 	go func() { exitIf(s.Serve(l)) }()

@@ -256,7 +256,7 @@ func (o *Order) settleLocked() {
 	o.passTurnLocked()
 }
 
-// Admit is a hook for [chatroom.WithAdmit]. It refuses connections with
+// Admit is what the server asks before its admit hooks. It refuses connections with
 // [chatroom.ErrUnavailable] while the server is out of order and has no use for members. A
 // server that has just started lets them wait until it has read the stream to its end.
 func (o *Order) Admit(ctx context.Context, _ *chatroom.Join) error {

@@ -60,7 +60,7 @@ func newSite(t *testing.T, urls, name string, c siteConfig) *site {
 	require.NoError(t, err)
 	t.Cleanup(s.order.Close)
 	s.Server = chatroomtest.NewServer(t, append([]chatroom.ServerOption{
-		chatroom.WithOrder(s.order), chatroom.WithAdmit(s.order.Admit), chatroom.WithLogger(logger),
+		chatroom.WithOrder(s.order), chatroom.WithLogger(logger),
 	}, c.server...)...)
 	return s
 }

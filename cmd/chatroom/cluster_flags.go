@@ -184,7 +184,7 @@ func (c *clusterSeat) options() []chatroom.ServerOption {
 	if c == nil {
 		return nil
 	}
-	return []chatroom.ServerOption{chatroom.WithOrder(c.order), chatroom.WithAdmit(c.order.Admit)}
+	return []chatroom.ServerOption{chatroom.WithOrder(c.order)}
 }
 
 // blame returns err, with which the server's end failed, and says if that may be the cluster's
