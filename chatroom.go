@@ -63,6 +63,10 @@ type Server struct {
 	// within unlessClosing.
 	running, reading sync.WaitGroup
 
+	// submitting counts the program's messages that the order is being given. Add is called
+	// only within unlessClosing.
+	submitting sync.WaitGroup
+
 	// sweepers counts the goroutines that run a room's sweep. Add is called under the
 	// room's lock while a session of that room runs.
 	sweepers sync.WaitGroup

@@ -103,11 +103,13 @@ func (s *Server) submit(ctx context.Context, b Batch, prefix []byte, messages ..
 	return s.cfg.order.Submit(ctx, b)
 }
 
-// submitBroadcast submits a message of the program's for everyone but some.
+// submitBroadcast submits a message of the program's for everyone but some. What has not been
+// taken when the server's end begins is not submitted, or it could come back too late.
 func (s *Server) submitBroadcast(ctx context.Context, b Batch, prefix, body []byte, except []Member) error {
-	if s.isClosing() {
-		return ErrServerClosed
+	if err := s.unlessClosing(func() { s.submitting.Add(1) }); err != nil {
+		return err
 	}
+	defer s.submitting.Done()
 	for _, m := range except {
 		if m.session() != nil && m.ref.server == s && (b.All || m.ref.room == b.Room) {
 			b.Except = append(b.Except, m.ID)
@@ -115,7 +117,14 @@ func (s *Server) submitBroadcast(ctx context.Context, b Batch, prefix, body []by
 	}
 	slices.Sort(b.Except)
 	b.Except = slices.Compact(b.Except)
-	return s.submit(ctx, b, prefix, body)
+	open, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.hookCtx, cancel)()
+	err := s.submit(open, b, prefix, body)
+	if err != nil && open.Err() != nil && ctx.Err() == nil {
+		return ErrServerClosed
+	}
+	return err
 }
 
 // submits is the context of what a member submits, and what ends it.

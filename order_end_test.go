@@ -342,3 +342,34 @@ func TestOrderAdmits(t *testing.T) {
 		assert.Equal(t, []string{"alice", "hook alice", "bob"}, o.asked)
 	})
 }
+
+// A broadcast that the order has not taken when the end begins fails, before the server
+// settles.
+func TestShutdownEndsBroadcast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var o fakeOrder
+		var events []string // by turns
+		o.submit = func(ctx context.Context, _ chatroom.Batch) error {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			events = append(events, "submitted")
+			return ctx.Err()
+		}
+		o.settle = func(context.Context) error {
+			events = append(events, "settled")
+			return nil
+		}
+		s := chatroomtest.NewServer(t, chatroom.WithOrder(&o))
+		said := make(chan error, 1)
+		go func() { said <- s.Broadcast(t.Context(), "host", []byte("last words")) }()
+		synctest.Wait()
+		require.NoError(t, s.Shutdown(t.Context()))
+		require.ErrorIs(t, <-said, chatroom.ErrServerClosed)
+		assert.Equal(t, []string{"submitted", "settled"}, events)
+
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		s = chatroomtest.NewServer(t, chatroom.WithOrder(&fakeOrder{submit: o.submit}))
+		require.ErrorIs(t, s.Room("").Broadcast(ctx, "host", []byte("late")), context.Canceled)
+	})
+}

@@ -108,6 +108,7 @@ func (s *Server) end(listeners []*onceCloser) {
 	}
 	s.reading.Wait()
 	if s.cfg.order != nil {
+		s.submitting.Wait()
 		if err := s.cfg.order.Settle(s.leaveCtx); err != nil {
 			s.log(slog.LevelWarn, "not settled", slog.Any("error", err))
 		}

@@ -278,6 +278,12 @@ func (g *guest) mayLose() bool {
 	return g.lossy || g.node.phase == crashed || g.left > 0 && g.reason != nil
 }
 
+// isToldOfLoss reports whether what g has sent before its server's end may be lost: its server
+// has disconnected it for another reason.
+func (g *guest) isToldOfLoss() bool {
+	return g.lossy || g.left > 0 && g.reason != nil && !errors.Is(g.reason, chatroom.ErrServerClosed)
+}
+
 // keyOf returns whose message a unit is, and which.
 func keyOf(unit []byte) (key messageKey, ok bool) {
 	_, rest, _ := cutFrame(unit)

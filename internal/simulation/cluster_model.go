@@ -278,7 +278,7 @@ func (cl *cluster) hasEnded(n *node) {
 		q, r := g.local.sequence, g.local
 		for seq := range g.owedAtEnd {
 			i, there := q.index[messageKey{g.number, seq}]
-			if _, ok := slices.BinarySearch(r.log, i); !g.lossy && (!there || !ok && !r.gaps) {
+			if _, ok := slices.BinarySearch(r.log, i); !g.isToldOfLoss() && (!there || !ok && !r.gaps) {
 				cl.fail(fmt.Sprintf("message %d of %v to be published on %v before its end", seq, g, n), "nothing")
 				return
 			}

@@ -136,8 +136,8 @@ func (cl *cluster) shutDown(n *node, limit time.Duration) {
 			continue
 		}
 		g.may(chatroom.ErrServerClosed, syscall.EPIPE)
-		if slices.Contains(members, g.member) && g.link.look().inbound == 0 {
-			g.owedAtEnd = len(g.sizes) // else the server may not read all of them
+		if slices.Contains(members, g.member) && g.link.look().inbound == 0 && !n.refusing {
+			g.owedAtEnd = len(g.sizes) // else the server may not read, or submit, all of them
 		}
 	}
 	cl.wg.Go(func() {
