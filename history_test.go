@@ -20,11 +20,13 @@ func TestHistory(t *testing.T) {
 		for i := range 5 {
 			require.NoError(t, s.Room("").Broadcast(t.Context(), "host", fmt.Append(nil, "seed ", i)))
 		}
-		alice := s.Join("alice")
+		alice, dave := s.Join("alice"), s.Join("dave")
 		for i := 2; i < 5; i++ {
 			alice.Want("host", fmt.Sprint("seed ", i))
+			dave.Want("host", fmt.Sprint("seed ", i))
 		}
 		alice.Send("mine")
+		dave.Want("alice", "mine") // so it is published before bob joins
 		require.NoError(t, alice.Member.Send(t.Context(), "host", []byte("private")))
 		alice.Want("host", "private")
 		bob := s.Join("bob")
