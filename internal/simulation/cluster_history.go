@@ -98,31 +98,7 @@ var clusterShapes = []clusterShape{
 // newClusterHistory returns the history of a cluster that seed stands for.
 func newClusterHistory(seed uint64) history {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	h := make(history, headLen)
-	for i := range h {
-		h[i] = byte(rng.Uint32())
-	}
+	h := drawHead(rng)
 	shape := clusterShapes[rng.IntN(len(clusterShapes))]
-	total := 0
-	for _, w := range shape.weights {
-		total += w
-	}
-	for range 3 + rng.IntN(4) { // somebody to begin with
-		h = append(h, byte(coJoin), byte(rng.Uint32()), byte(rng.Uint32()))
-	}
-	hurry := rng.IntN(4) // how many of eight steps do not make the next one wait
-	for range 1 + rng.IntN(2*shape.steps) {
-		pick := rng.IntN(total)
-		op := opcode(0)
-		for pick >= shape.weights[op] {
-			pick -= shape.weights[op]
-			op++
-		}
-		first := byte(op)
-		if rng.IntN(8) < hurry {
-			first |= atOnce
-		}
-		h = append(h, first, byte(rng.Uint32()), byte(rng.Uint32()))
-	}
-	return h
+	return drawSteps(rng, h, coJoin, 3+rng.IntN(4), shape.steps, shape.weights[:])
 }

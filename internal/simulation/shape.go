@@ -26,24 +26,42 @@ var shapes = []shape{
 // newHistory returns the history that seed stands for.
 func newHistory(seed uint64) history {
 	rng := rand.New(rand.NewPCG(seed, 0))
+	h := drawHead(rng)
+	shape := shapes[rng.IntN(len(shapes))]
+	h = drawSteps(rng, h, opJoin, 2+rng.IntN(3), shape.steps, shape.weights[:])
+	// The end, sometimes with something behind it.
+	h = append(h, byte(opEnd), byte(rng.Uint32()), byte(rng.Uint32()))
+	for range rng.IntN(3) {
+		h = append(h, pick(byte(rng.Uint32()), byte(opSend), byte(opSleep), byte(opJoin), byte(opResume)), byte(rng.Uint32()), byte(rng.Uint32()))
+	}
+	return h
+}
+
+// drawHead draws the beginning of a history.
+func drawHead(rng *rand.Rand) history {
 	h := make(history, headLen)
 	for i := range h {
 		h[i] = byte(rng.Uint32())
 	}
-	shape := shapes[rng.IntN(len(shapes))]
+	return h
+}
+
+// drawSteps adds steps to h: some that have somebody join to begin with, and then some of
+// which each opcode is as frequent as its weight says.
+func drawSteps(rng *rand.Rand, h history, join opcode, joins, steps int, weights []int) history {
 	total := 0
-	for _, w := range shape.weights {
+	for _, w := range weights {
 		total += w
 	}
-	for range 2 + rng.IntN(3) { // somebody to begin with
-		h = append(h, byte(opJoin), byte(rng.Uint32()), byte(rng.Uint32()))
+	for range joins {
+		h = append(h, byte(join), byte(rng.Uint32()), byte(rng.Uint32()))
 	}
 	hurry := rng.IntN(4) // how many of eight steps do not make the next one wait
-	for range 1 + rng.IntN(2*shape.steps) {
+	for range 1 + rng.IntN(2*steps) {
 		pick := rng.IntN(total)
-		op := opcode(0)
-		for pick >= shape.weights[op] {
-			pick -= shape.weights[op]
+		op := 0
+		for pick >= weights[op] {
+			pick -= weights[op]
 			op++
 		}
 		first := byte(op)
@@ -51,11 +69,6 @@ func newHistory(seed uint64) history {
 			first |= atOnce
 		}
 		h = append(h, first, byte(rng.Uint32()), byte(rng.Uint32()))
-	}
-	// The end, sometimes with something behind it.
-	h = append(h, byte(opEnd), byte(rng.Uint32()), byte(rng.Uint32()))
-	for range rng.IntN(3) {
-		h = append(h, pick(byte(rng.Uint32()), byte(opSend), byte(opSleep), byte(opJoin), byte(opResume)), byte(rng.Uint32()), byte(rng.Uint32()))
 	}
 	return h
 }
